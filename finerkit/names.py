@@ -1,0 +1,95 @@
+"""Names that people type: what was typed and the known names enter, the one meant or a helpful error leaves."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def fold(name: str) -> str:
+    """Return the name as compared: NFC, lower case, underscores and runs of space as one space."""
+    return re.sub(r"[\s_]+", " ", unicodedata.normalize("NFC", name)).strip().casefold()
+
+
+def resolve(name: str, known: Iterable[str], what: str = "species", hint: str = "") -> str:
+    """Find the known name that was meant, forgiving case, spaces and underscores.
+
+    Parameters
+    ----------
+    name
+        What the person typed.
+    known
+        The names there are.
+    what
+        What the names are of, for the message.
+    hint
+        The next call to make, added to the message.
+
+    Returns
+    -------
+    str
+        The matching entry of `known`, spelled as it is there.
+
+    Raises
+    ------
+    TypeError
+        If `name` is not text.
+    ValueError
+        If no name, or more than one, matches; the message suggests the nearest.
+    """
+    known = [str(k) for k in known]
+    if not isinstance(name, str):
+        raise TypeError(f"A {what} is given by its name, a str. Got {name!r} instead.")
+    if name in known:
+        return name
+    same = [k for k in known if fold(k) == fold(name)]
+    if len(same) == 1:
+        return same[0]
+    if same:
+        raise ValueError(f"{name!r} could be any of {', '.join(map(repr, same))}: type one of them exactly.")
+    raise ValueError(" ".join(filter(None, [f"No {what} named {name!r}.", suggestion(name, known), hint])))
+
+
+def suggestion(name: str, known: list[str]) -> str:
+    """Write the "Did you mean" part of an error, or the list of names when none is near."""
+    folded = {fold(k): k for k in known}
+    near = difflib.get_close_matches(fold(name), folded, n=3, cutoff=0.6)
+    if not near:
+        near = [f for f in folded if _abbreviates(fold(name), f)][:3]
+    if near:
+        return f"Did you mean {' or '.join(repr(folded[n]) for n in near)}?"
+    if not known:
+        return "There are none."
+    shown = ", ".join(map(repr, known[:12]))
+    return f"Known: {shown}{f' and {len(known) - 12} more' if len(known) > 12 else ''}."
+
+
+def _abbreviates(short: str, long: str) -> bool:
+    """Whether 'v. cardui' stands for 'vanessa cardui' (every word a prefix of its fellow), or is one whole word of it."""
+    a, b = short.replace(".", " ").split(), long.split()
+    if len(a) == len(b):
+        return all(y.startswith(x) for x, y in zip(a, b, strict=True))
+    return len(a) == 1 and a[0] in b
+
+
+def choice(value: object, allowed: Iterable[str], parameter: str) -> str:
+    """Return `value` if it is one of `allowed`, else raise naming parameter, choices and what came."""
+    allowed = list(allowed)
+    if isinstance(value, str) and value in allowed:
+        return value
+    near = difflib.get_close_matches(str(value), allowed, n=1)
+    raise ValueError(
+        f"{parameter} must be one of {', '.join(map(repr, allowed))}. Got {value!r} instead."
+        + (f" Did you mean {near[0]!r}?" if near else "")
+    )
+
+
+def slug(text: str, limit: int = 60) -> str:
+    """Make a name that is safe as a file or group name: word characters, dots and hyphens only, never '..'."""
+    safe = re.sub(r"[^\w.-]+", "_", text.strip()).strip("._-")
+    return re.sub(r"\.{2,}", ".", safe)[:limit] or "unnamed"

@@ -1,0 +1,161 @@
+"""One photo: the path of a file enters; upright 8-bit RGB pixels, or the reason why not, leave."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Photos with more pixels than this are left out, so that a decompression bomb cannot take the machine down.
+MAX_PIXELS = 150_000_000
+
+_TURN = {  # EXIF orientation -> how to make it upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class PhotoError(ValueError):
+    """One photo cannot be used; the message is the reason kept in `status`."""
+
+
+class Look(NamedTuple):
+    """What a first look at a file found: status ("ok" or the reason) and upright size in pixels (0 if unknown)."""
+
+    status: str
+    width: int
+    height: int
+
+
+def load_image(path: str | os.PathLike[str], *, need: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Read one photo as upright 8-bit RGB.
+
+    Honours EXIF orientation; takes the first frame of animations; puts transparent pixels on white; brings 16-bit, 32-bit
+    and float pixels to 8 bits (integers by the full 16-bit range, floats up to 1 as fractions).
+
+    Parameters
+    ----------
+    path
+        The file.
+    need
+        If given, a JPEG may be decoded at a reduced size of at least ``2 * need`` on its shorter side, which is quicker.
+    max_pixels
+        Larger photos are refused.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode "RGB".
+
+    Raises
+    ------
+    PhotoError
+        With the reason, if the file cannot be read as a photo.
+    """
+    with _opened(path, max_pixels) as image:
+        turn = _TURN.get(_orientation(image))
+        if need is not None:
+            scale = 2 * need / min(image.size)
+            image.draft("RGB", (int(image.width * scale), int(image.height * scale)))
+        image.load()
+        upright = image if turn is None else image.transpose(turn)
+        return _to_rgb(upright)
+
+
+def look_at(path: str | os.PathLike[str], check: str = "decode", max_pixels: int = MAX_PIXELS) -> Look:
+    """Find a photo's upright size and whether it can be read: to its end ("decode") or its header only ("header")."""
+    try:
+        with _opened(path, max_pixels) as image:
+            width, height = image.size
+            if _orientation(image) >= 5:
+                width, height = height, width
+            if check == "decode":
+                image.draft("RGB", (max(1, width // 8), max(1, height // 8)))  # all bytes are read, but few pixels made
+                image.load()
+    except PhotoError as error:
+        return Look(str(error), 0, 0)
+    return Look("ok", width, height)
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Silence Pillow's notes on odd but readable files (call it around worker threads, not inside them)."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\..*")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Image]:
+    """Open a photo, turning everything that can go wrong, inside the block too, into a `PhotoError` with the reason."""
+    file = Path(path)
+    try:
+        if not file.exists():
+            raise PhotoError("file not found")
+        if not file.is_file():
+            raise PhotoError("not a regular file")
+        if file.stat().st_size == 0:
+            raise PhotoError("empty file (0 bytes)")
+        with Image.open(file) as image:
+            if image.width * image.height > max_pixels:
+                raise PhotoError(f"too large: {image.width} x {image.height} pixels, more than {max_pixels:,} in all")
+            yield image
+    except PhotoError:
+        raise
+    except UnidentifiedImageError:
+        raise PhotoError("not an image, or a damaged header") from None
+    except Image.DecompressionBombError:
+        raise PhotoError(f"too large: more than {max_pixels:,} pixels") from None
+    except PermissionError:
+        raise PhotoError("no permission to read the file") from None
+    except MemoryError:
+        raise PhotoError("too large for this machine's memory") from None
+    except Exception as error:  # noqa: BLE001 - decoders raise anything on hostile bytes; the reason is kept
+        reason = " ".join(str(error).split()) or type(error).__name__
+        kind = "truncated" if "truncated" in reason.casefold() else "damaged"
+        raise PhotoError(f"{kind}: {reason}") from None
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(0x0112, 1)
+    except Exception:  # noqa: BLE001 - broken EXIF raises many kinds; the pixels are still good
+        return 1
+    return orientation if isinstance(orientation, int) else 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image.copy()
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(_to_8_bit(np.asarray(image)))
+    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_8_bit(pixels: np.ndarray) -> np.ndarray:
+    """Bring deep pixels to 8 bits by a fixed rule, never by the photo's own range, so that photos stay comparable."""
+    values = np.nan_to_num(pixels.astype(np.float64))
+    top = values.max(initial=0)
+    if np.issubdtype(pixels.dtype, np.floating) and top <= 1:
+        values = values * 255
+    elif top > 255 or pixels.dtype == np.uint16:
+        values = values / 257
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

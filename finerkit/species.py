@@ -1,0 +1,287 @@
+"""The species head: embeddings and labels enter; prototypes, a linear head and cross-validated logits leave."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+HEADS = ("linear", "nearest_mean", "model")
+
+
+class Head(NamedTuple):
+    """A linear head on raw embeddings: ``logit = embedding @ weight.T + bias``."""
+
+    species: np.ndarray  # (species,) names
+    weight: np.ndarray  # (species, feature)
+    bias: np.ndarray  # (species,)
+
+    def logits(self, embedding: np.ndarray) -> np.ndarray:
+        """Logits (image, species) of embeddings (image, feature)."""
+        return embedding.astype(np.float64) @ self.weight.T.astype(np.float64) + self.bias
+
+
+def fit_head(embedding: np.ndarray, labels: np.ndarray, kind: str = "linear", C: float = 1.0) -> Head:
+    """Fit a head for the species in `labels`.
+
+    Both kinds work on standardised embeddings (zero mean, unit variance) and are folded back to raw ones, so that they act
+    directly on features:
+
+    - "linear": multinomial logistic regression with an L2 penalty of strength ``1 / C``;
+    - "nearest_mean": no training; with standardised ``z`` and class means ``m_k`` the logit is
+      ``(z . m_k - |m_k|^2 / 2) / sqrt(feature)``, which orders classes by distance to their means.
+
+    Parameters
+    ----------
+    embedding
+        (image, feature), finite.
+    labels
+        (image,) names, at least two different ones.
+    kind
+        "linear" or "nearest_mean".
+    C
+        Inverse strength of the penalty.
+
+    Returns
+    -------
+    Head
+        In float64, species in alphabetical order.
+    """
+    X = embedding.astype(np.float64)
+    mean, scale = X.mean(0), X.std(0)
+    # A feature that hardly varies for its size (rounding noise) must not be blown up.
+    scale = np.where(scale > 1e-6 * (np.abs(mean) + 1e-12), scale, np.inf)
+    Z = (X - mean) / scale
+    species = np.unique(labels.astype(str))
+    if kind == "nearest_mean":
+        means = np.stack([Z[labels == s].mean(0) for s in species])
+        weight, bias = means / np.sqrt(X.shape[1]), -(means**2).sum(1) / 2 / np.sqrt(X.shape[1])
+    else:
+        weight, bias = _logistic(Z, labels.astype(str), C)
+    raw = weight / scale
+    return Head(species, raw, bias - raw @ mean)
+
+
+def _logistic(Z: np.ndarray, labels: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            fitted = LogisticRegression(C=C, max_iter=2000).fit(Z, labels)
+        except ConvergenceWarning:
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted = LogisticRegression(C=C, max_iter=2000).fit(Z, labels)
+            warnings.warn(
+                "The species head did not converge in 2000 steps; its logits may be off. Try fewer features, "
+                "head='nearest_mean', or a smaller C.",
+                stacklevel=4,
+            )
+    weight, bias = fitted.coef_, fitted.intercept_
+    if len(weight) == 1:  # two species: scikit-learn keeps only their difference; the softmax form splits it evenly
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return weight, bias
+
+
+def cross_validate(
+    embedding: np.ndarray,
+    labels: np.ndarray,
+    kind: str = "linear",
+    folds: int = 5,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+    C: float = 1.0,
+) -> np.ndarray:
+    """Logits of every photo from a head that was fitted without it.
+
+    Parameters
+    ----------
+    embedding, labels, kind, C
+        See `fit_head`.
+    folds
+        Number of folds, stratified by species and shuffled with `seed`.
+    groups
+        (image,) photos of one group (an individual, a specimen) stay in one fold.
+    seed
+        Of the shuffling.
+
+    Returns
+    -------
+    numpy.ndarray
+        (image, species), species in alphabetical order; NaN for species that were absent from the fold's training photos.
+
+    Warns
+    -----
+    UserWarning
+        Naming the species with fewer photos than folds.
+    """
+    species, count = np.unique(labels.astype(str), return_counts=True)
+    few = species[count < folds]
+    if len(few):
+        warnings.warn(
+            f"{len(few)} species with fewer photos than the {folds} folds of cross-validation: "
+            f"{', '.join(few[:8])}{', ...' if len(few) > 8 else ''}. Their accuracy is uncertain.",
+            stacklevel=3,
+        )
+    units = len(labels) if groups is None else len(np.unique(groups))
+    folds = min(folds, units)
+    logits = np.full((len(labels), len(species)), np.nan)
+    if folds < 2:
+        return logits
+    splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")  # said above, with names
+        parts = list(splitter.split(embedding, _stratifiable(labels, folds), groups))
+    for train, test in parts:
+        if len(np.unique(labels[train])) < 2:
+            continue
+        head = fit_head(embedding[train], labels[train], kind, C)
+        logits[np.ix_(test, np.searchsorted(species, head.species))] = head.logits(embedding[test])
+    return logits
+
+
+def _stratifiable(labels: np.ndarray, folds: int) -> np.ndarray:
+    """Labels with species too rare for any stratification lumped, which scikit-learn otherwise refuses when all are rare."""
+    names, count = np.unique(labels.astype(str), return_counts=True)
+    return labels.astype(str) if count.max() >= folds else np.full(len(labels), names[0])
+
+
+def prototypes(embedding: np.ndarray, labels: np.ndarray, species: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean embedding (species, feature), NaN where a species has no photo, and number of photos (species,)."""
+    count = np.array([(labels == s).sum() for s in species], np.int64)
+    mean = np.full((len(species), embedding.shape[1]), np.nan)
+    for i, s in enumerate(species):
+        if count[i]:
+            mean[i] = embedding[labels == s].mean(0, dtype=np.float64)
+    return mean, count
+
+
+def trained_tables(
+    embedding: np.ndarray,
+    images: xr.Dataset,
+    kind: str,
+    *,
+    folds: int = 5,
+    groups: str | None = None,
+    seed: int = 0,
+    C: float = 1.0,
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Make ``/species`` and ``/predictions`` with a head fitted on the labelled photos.
+
+    Parameters
+    ----------
+    embedding
+        (image, feature), NaN for photos that could not be used.
+    images
+        The study's ``/images``.
+    kind
+        "linear" or "nearest_mean".
+    folds, groups, seed, C
+        See `cross_validate`; `groups` names a column of `images`.
+
+    Returns
+    -------
+    species : xarray.Dataset
+        ``prototype``, ``weight``, ``bias``, ``count`` over dim ``species``; the cross-validated ``accuracy`` in attrs.
+    predictions : xarray.Dataset
+        ``logit(image, species)`` and ``predicted(image)``, cross-validated for labelled photos.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two species.
+    """
+    labels = usable_labels(images)
+    known = labels != ""
+    _need_two_species(labels[known])
+    head = fit_head(embedding[known], labels[known], kind, C)
+    logits = head.logits(embedding)
+    members = images[groups].values.astype(str)[known] if groups else None
+    logits[known] = cross_validate(embedding[known], labels[known], kind, folds, members, seed, C)
+    judged = known & ~np.isnan(logits).all(1)
+    right = head.species[np.nanargmax(logits[judged], 1)] == labels[judged]
+    attrs = {
+        "head": kind,
+        "cross_validated": True,
+        "folds": folds,
+        "groups": groups or "",
+        "seed": seed,
+        "C": C,
+        "accuracy": float(right.mean()) if len(right) else float("nan"),
+    }
+    species = _species_table(head.species, embedding, labels)
+    species["weight"] = (("species", "feature"), head.weight.astype(np.float32), {"units": "logit per feature"})
+    species["bias"] = ("species", head.bias.astype(np.float32), {"units": "logit"})
+    return species.assign_attrs(attrs), _predictions(head.species, images, logits).assign_attrs(attrs)
+
+
+def own_tables(
+    embedding: np.ndarray,
+    images: xr.Dataset,
+    classes: tuple[str, ...],
+    linear: tuple[np.ndarray, np.ndarray] | None,
+    own_logit: np.ndarray | None,
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Make ``/species`` and ``/predictions`` from the network's own classes; nothing is trained.
+
+    Parameters
+    ----------
+    embedding, images
+        See `trained_tables`.
+    classes
+        Names of the network's classes.
+    linear
+        Weight (class, feature) and bias of its classifier, or None where its logits are not linear in the embedding; then
+        the species get no ``weight`` and ``bias``.
+    own_logit
+        (image, class) logits of the network, needed where `linear` is None.
+    """
+    names = np.array(classes)
+    species = _species_table(names, embedding, usable_labels(images))
+    if linear is not None:
+        own_logit = Head(names, *linear).logits(embedding)
+        species["weight"] = (("species", "feature"), linear[0], {"units": "logit per feature"})
+        species["bias"] = ("species", linear[1], {"units": "logit"})
+    attrs = {"head": "model", "cross_validated": False}
+    return species.assign_attrs(attrs), _predictions(names, images, own_logit).assign_attrs(attrs)
+
+
+def usable_labels(images: xr.Dataset) -> np.ndarray:
+    """Species of each photo as text, "" where unknown or where the photo cannot be used."""
+    return np.where(images["status"].values.astype(str) == "ok", images["species"].values.astype(str), "")
+
+
+def _species_table(names: np.ndarray, embedding: np.ndarray, labels: np.ndarray) -> xr.Dataset:
+    mean, count = prototypes(embedding, labels, names)
+    return xr.Dataset(
+        {"prototype": (("species", "feature"), mean.astype(np.float32)), "count": ("species", count)},
+        {"species": names.astype(object)},
+    )
+
+
+def _predictions(names: np.ndarray, images: xr.Dataset, logits: np.ndarray) -> xr.Dataset:
+    predicted = np.array([""] * len(logits), object)
+    certain = ~np.isnan(logits).all(1)
+    if certain.any():
+        predicted[certain] = names[np.nanargmax(logits[certain], 1)]
+    return xr.Dataset(
+        {
+            "logit": (("image", "species"), logits.astype(np.float32), {"units": "logit"}),
+            "predicted": ("image", predicted),
+        },
+        {"image": images.image.values.astype(object), "species": names.astype(object)},
+    )
+
+
+def _need_two_species(labels: np.ndarray) -> None:
+    names, count = np.unique(labels, return_counts=True)
+    if len(names) >= 2:
+        return
+    found = f"only {names[0]!r} ({count[0]} photos)" if len(names) else "no labelled photo"
+    raise ValueError(
+        f"A species head compares at least two species. Got {found} instead: add photos of its look-alikes, or explain the "
+        "network's own classes with analyze(..., head='model')."
+    )

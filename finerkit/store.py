@@ -1,0 +1,227 @@
+"""Studies on disk: arrays and datasets enter, chunk by chunk; a Zarr store that any xarray opens leaves.
+
+One image chunk is one file per array. A chunk is written whole or not at all (the store's writes are atomic), and
+``/images/status`` of its photos turns from "pending" last, so a run that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BloscCodec
+
+from finerkit._version import __version__
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+#: Raised whenever the layout of a store changes in a way that older code cannot read.
+SCHEMA_VERSION = 1
+
+#: Photos per chunk. A feature map of 14 x 14 x 1280 in float16 makes chunks of 16 MB before compression.
+CHUNK = 32
+
+PENDING = "pending"
+
+_COMPRESSION = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=2)
+
+
+def provenance(**more: Any) -> dict[str, Any]:
+    """Attrs that say what made a dataset: versions and date (UTC), and `more`."""
+    stamp = {
+        "finerkit_version": __version__,
+        "schema_version": SCHEMA_VERSION,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return stamp | more
+
+
+def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
+    """Open a study. Small tables are in memory, features and evidence are read when used (dask).
+
+    Parameters
+    ----------
+    store
+        The folder given to `finerkit.analyze`.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups as DESIGN describes them: ``/images``, ``/features``, ``/species``, ``/predictions``, ``/comparisons/...``.
+        ``xarray.open_datatree(store)`` gives the same.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no store.
+    ValueError
+        If it is not a finerkit study, or of a newer version.
+    """
+    path = Path(store)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no study at {str(path)!r}. Make one with fk.analyze(images, store={str(path)!r}).")
+    attrs = read_root(path)
+    if "schema_version" not in attrs:
+        raise ValueError(f"{str(path)!r} is not a finerkit study. Make one with fk.analyze(images, store='name.zarr').")
+    if attrs["schema_version"] > SCHEMA_VERSION:
+        raise ValueError(
+            f"{str(path)!r} was written by finerkit {attrs.get('finerkit_version')} in a newer layout: update finerkit."
+        )
+    tree = xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
+    for node in tree.subtree:
+        small = node.path.strip("/") in {"images", "species", "predictions"}
+        node.dataset = plain_text(node.to_dataset(inherit=False).load() if small else node.to_dataset(inherit=False))
+    tree.encoding["source"] = str(path)
+    return tree
+
+
+def read_group(store: Path, group: str) -> xr.Dataset:
+    """Read one group: lazily (dask), text as `plain_text`."""
+    return plain_text(xr.open_zarr(store, group=group, chunks={}, consolidated=False))
+
+
+def plain_text(data: xr.Dataset) -> xr.Dataset:
+    """Turn text read from Zarr into object arrays in memory, which compare, sort and cast as everyone is used to."""
+    text = {name: v for name, v in data.variables.items() if v.dtype.kind == "T"}
+    plain = {name: (v.dims, np.array(v.values.tolist(), object).reshape(v.shape), v.attrs) for name, v in text.items()}
+    return data.assign_coords({n: v for n, v in plain.items() if n in data.coords}).assign(
+        {n: v for n, v in plain.items() if n not in data.coords}
+    )
+
+
+def as_study(study: xr.DataTree | str | os.PathLike[str]) -> xr.DataTree:
+    """Take a study or the path of one."""
+    if isinstance(study, xr.DataTree):
+        if "images" not in study.children:
+            raise ValueError("This DataTree has no group 'images': expected a study, from fk.analyze or fk.open_study.")
+        return study
+    if isinstance(study, xr.Dataset | xr.DataArray):
+        raise TypeError(f"Expected a study (fk.analyze, fk.open_study) or its path. Got a {type(study).__name__} instead.")
+    return open_study(study)
+
+
+def store_of(study: xr.DataTree) -> Path | None:
+    """Folder that a study was opened from, or None."""
+    source = study.root.encoding.get("source")
+    return Path(source) if source and Path(source).exists() else None
+
+
+def write_group(store: Path, group: str, data: xr.Dataset, **attrs: Any) -> None:
+    """Write a small dataset as a whole group, replacing it."""
+    data = data.copy()
+    data.attrs = provenance(**data.attrs) | attrs
+    for name in data.variables:
+        data[name].encoding = {}
+    with _quiet():
+        data.to_zarr(store, group=group, mode="w", zarr_format=3, consolidated=False)
+
+
+class ChunkedGroup:
+    """Arrays over ``image`` that are filled chunk by chunk.
+
+    Parameters
+    ----------
+    store, group
+        Where.
+    dims
+        For each array its other dims with their sizes, in order.
+    dtypes
+        For each array its type.
+    images
+        Ids along ``image``.
+    coords
+        Other coordinates.
+    attrs
+        Of the group.
+    resume
+        Keep arrays that are there.
+    """
+
+    def __init__(
+        self,
+        store: Path,
+        group: str,
+        dims: Mapping[str, Mapping[str, int]],
+        dtypes: Mapping[str, str],
+        images: np.ndarray,
+        coords: Mapping[str, Any] | None = None,
+        attrs: Mapping[str, Any] | None = None,
+        resume: bool = False,
+    ) -> None:
+        if not resume:
+            write_group(store, group, xr.Dataset(coords={"image": images.astype(object), **(coords or {})}), **(attrs or {}))
+        handle = zarr.open_group(store, path=group, mode="r+", use_consolidated=False)
+        self._arrays = {}
+        for name, others in dims.items():
+            if resume and name in handle:
+                self._arrays[name] = handle[name]
+                continue
+            self._arrays[name] = handle.create_array(
+                name,
+                shape=(len(images), *others.values()),
+                chunks=(min(CHUNK, len(images)), *others.values()),
+                dtype=dtypes[name],
+                dimension_names=("image", *others),
+                fill_value=np.nan,
+                compressors=[_COMPRESSION],
+                overwrite=True,
+            )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the arrays."""
+        return frozenset(self._arrays)
+
+    def write(self, start: int, **values: np.ndarray) -> None:
+        """Write one chunk, beginning at image `start`, of every array named."""
+        for name, value in values.items():
+            self._arrays[name][start : start + len(value)] = value
+
+
+def write_status(store: Path, start: int, status: np.ndarray) -> None:
+    """Write the status of one chunk of photos; this is what makes the chunk count as done."""
+    handle = zarr.open_group(store, path="images", mode="r+", use_consolidated=False)
+    handle["status"][start : start + len(status)] = status.astype(np.dtypes.StringDType())
+
+
+def write_images(store: Path, images: xr.Dataset, **attrs: Any) -> None:
+    """Write ``/images`` with the chunks that `write_status` fills."""
+    data = images.copy()
+    data.attrs = provenance(**images.attrs) | attrs
+    encoding = {"status": {"chunks": (min(CHUNK, data.sizes["image"]),)}}
+    for name in data.variables:
+        data[name].encoding = {}
+    with _quiet():
+        data.to_zarr(store, group="images", mode="w", zarr_format=3, consolidated=False, encoding=encoding)
+
+
+def write_root(store: Path, **attrs: Any) -> None:
+    """Write the attrs of the whole study."""
+    handle = zarr.open_group(store, mode="a", zarr_format=3)
+    handle.attrs.update(provenance(**attrs))
+
+
+def finish(store: Path) -> None:
+    """Gather all metadata in one place, so that opening the store is quick."""
+    with _quiet():
+        zarr.consolidate_metadata(store)
+
+
+def read_root(store: Path) -> dict[str, Any]:
+    """Attrs of the whole study; empty if there is no store there."""
+    try:
+        return dict(zarr.open_group(store, mode="r", use_consolidated=False).attrs)
+    except (FileNotFoundError, ValueError, KeyError):
+        return {}
+
+
+def _quiet() -> warnings.catch_warnings:
+    """Silence zarr's note that consolidated metadata is an extension; every reader may ignore it."""
+    return warnings.catch_warnings(action="ignore", category=zarr.errors.ZarrUserWarning)
