@@ -57,24 +57,23 @@ def resolve(name: str, known: Iterable[str], what: str = "species", hint: str = 
 
 def suggestion(name: str, known: list[str]) -> str:
     """Write the "Did you mean" part of an error, or the list of names when none is near."""
-    folded = {fold(k): k for k in known}
-    near = difflib.get_close_matches(fold(name), folded, n=3, cutoff=0.6)
+    spellings = {_abbreviated(fold(k)): k for k in known} | {fold(k): k for k in known}
+    near = difflib.get_close_matches(fold(name), spellings, n=3, cutoff=0.6)
     if not near:
-        near = [f for f in folded if _abbreviates(fold(name), f)][:3]
+        near = [f for f in spellings if fold(name) in f.split()][:3]
+    near = list(dict.fromkeys(spellings[n] for n in near))
     if near:
-        return f"Did you mean {' or '.join(repr(folded[n]) for n in near)}?"
+        return f"Did you mean {' or '.join(map(repr, near))}?"
     if not known:
         return "There are none."
     shown = ", ".join(map(repr, known[:12]))
     return f"Known: {shown}{f' and {len(known) - 12} more' if len(known) > 12 else ''}."
 
 
-def _abbreviates(short: str, long: str) -> bool:
-    """Whether 'v. cardui' stands for 'vanessa cardui' (every word a prefix of its fellow), or is one whole word of it."""
-    a, b = short.replace(".", " ").split(), long.split()
-    if len(a) == len(b):
-        return all(y.startswith(x) for x, y in zip(a, b, strict=True))
-    return len(a) == 1 and a[0] in b
+def _abbreviated(name: str) -> str:
+    """'heliconius erato' as 'h. erato', the way biologists write it."""
+    first, _, rest = name.partition(" ")
+    return f"{first[:1]}. {rest}" if rest else name
 
 
 def choice(value: object, allowed: Iterable[str], parameter: str) -> str:

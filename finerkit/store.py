@@ -123,6 +123,19 @@ def write_group(store: Path, group: str, data: xr.Dataset, **attrs: Any) -> None
         data.to_zarr(store, group=group, mode="w", zarr_format=3, consolidated=False)
 
 
+def add_to_group(store: Path, group: str, data: xr.Dataset, **attrs: Any) -> None:
+    """Add variables and attrs to a group whose larger arrays are there already."""
+    data = data.drop_vars(data.coords).assign_attrs(provenance(**data.attrs) | attrs)
+    with _quiet():
+        data.to_zarr(store, group=group, mode="a", zarr_format=3, consolidated=False)
+
+
+def set_attrs(store: Path, group: str, **attrs: Any) -> None:
+    """Change attrs of a group."""
+    zarr.open_group(store, path=group, mode="r+", use_consolidated=False).attrs.update(attrs)
+    finish(store)
+
+
 class ChunkedGroup:
     """Arrays over ``image`` that are filled chunk by chunk.
 
@@ -138,6 +151,8 @@ class ChunkedGroup:
         Ids along ``image``.
     coords
         Other coordinates.
+    units
+        For some arrays their units.
     attrs
         Of the group.
     resume
@@ -152,6 +167,7 @@ class ChunkedGroup:
         dtypes: Mapping[str, str],
         images: np.ndarray,
         coords: Mapping[str, Any] | None = None,
+        units: Mapping[str, str] | None = None,
         attrs: Mapping[str, Any] | None = None,
         resume: bool = False,
     ) -> None:
@@ -171,6 +187,7 @@ class ChunkedGroup:
                 dimension_names=("image", *others),
                 fill_value=np.nan,
                 compressors=[_COMPRESSION],
+                attributes={"units": units[name]} if units and name in units else {},
                 overwrite=True,
             )
 

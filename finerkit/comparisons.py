@@ -1,0 +1,430 @@
+"""A question put to a study: target and references enter; a Dataset of signed evidence leaves, kept in the study."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from tqdm.auto import tqdm
+
+from finerkit import store as disk
+from finerkit.evidence import OBJECTIVES, cam_evidence
+from finerkit.images import usable
+from finerkit.names import choice, resolve, slug
+from finerkit.preprocess import Preprocess
+from finerkit.similarity import head_species, similar_species
+from finerkit.species import usable_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from finerkit.models import Model
+
+METHODS = ("cam", "gradcam")
+
+#: The paper's default number of references.
+DEFAULT_REFERENCES = 3
+
+#: Start, evidence (image, species, y, x), logit (image, species) and reasons by position, of one chunk of photos.
+Chunk = tuple[int, np.ndarray, np.ndarray, dict[int, str]]
+
+
+def compare(
+    study: xr.DataTree | str | os.PathLike[str],
+    target: str,
+    references: str | int | Iterable[str] = "auto",
+    method: str = "cam",
+    *,
+    objective: str = "mean",
+    images: str | Iterable[str] | xr.Dataset | xr.DataArray | None = None,
+    by: str | None = None,
+    layer: str | None = None,
+    model: Model | None = None,
+    name: str | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> xr.Dataset:
+    """Compute the evidence for a target species and its reference species.
+
+    Evidence is signed, unscaled and kept per class, so that every choice of these references and every comparison strength
+    follows from it without the network: see `finerkit.contrast`.
+
+    Parameters
+    ----------
+    study
+        From `finerkit.analyze`, or its path.
+    target
+        Species to explain.
+    references
+        Species to compare with, by name; or how many of the nearest look-alikes; "auto" is 3 of them.
+    method
+        "cam": closed form; needs a head that is linear in the mean of the features, as trained heads are; its evidence adds
+        up to the logit. Takes no forward pass if the study keeps features. "gradcam": the linear form of Grad-CAM at any
+        layer, for heads of any form; runs the network.
+    objective
+        Default way of weighting the references in `finerkit.contrast`: "mean", "softmax" or "official".
+    images
+        Photos to explain: ids of the study, an array of ids, "all", or new photos from `finerkit.read_images`. Default: all
+        photos of the target.
+    by
+        Measure that picks look-alikes, see `finerkit.similar_species`. Default: "embedding", or "weights" where the target
+        has no photo.
+    layer
+        For "gradcam": dotted name of the layer. Default: the pooled features; for transformers the first norm of the last
+        block.
+    model
+        The study's model, needed only if the network has to run and cannot be loaded by its name.
+    name
+        Of the group under ``/comparisons``. Default: made from the names of target and references.
+    overwrite
+        Replace a comparison of the same name.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``evidence(image, species, y, x)`` float32 in logits, target first, then the references; ``logit(image, species)``;
+        ``bias(species)`` (for "cam"). Per image: ``true_species``, ``path``, ``width``, ``height``, ``status`` and where the
+        grid lies on the upright photo, in pixels: ``cell_left``, ``cell_top`` (corner of cell 0, 0), ``cell_width``,
+        ``cell_height``. Attrs: ``target``, ``references``, ``picked_by``, ``reference_scores``, ``objective``, ``method``,
+        ``layer``, ``additive``. For "cam", ``evidence.sum(("y", "x")) + bias == logit`` and ``additive`` is True. Lazy.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, the target is its own reference, there is nothing to compare with, or no photo to explain.
+
+    Notes
+    -----
+    Writes ``/comparisons/<name>`` into the study's store and adds it to `study`. The same question is answered from there.
+    """
+    study = disk.as_study(study)
+    choice(method, METHODS, "method")
+    choice(objective, OBJECTIVES, "objective")
+    if layer is not None and method == "cam":
+        raise ValueError("method='cam' explains the pooled features: give layer only with method='gradcam'.")
+    known = head_species(study)
+    target = resolve(target, known, hint="fk.similar_species(study) lists all.")
+    chosen, picked = choose_references(study, target, references, by)
+    photos = choose_images(study, target, images)
+    if method == "gradcam" and layer is None:
+        layer = _default_layer(study, model)
+    question = {"target": target, "references": chosen, "method": method, "layer": layer or "features"}
+    attrs = question | {"objective": objective, **picked, "additive": method == "cam", **_model_facts(study)}
+    question |= {"photos": hashlib.sha256("\n".join(photos.path.values).encode()).hexdigest()}
+    question["head"] = _fingerprint(study)
+    attrs["question"] = json.dumps(question, sort_keys=True)
+    group = f"comparisons/{slug(name) if name else _auto_name(question)}"
+    path = disk.store_of(study)
+    found = _answered(path, group, attrs["question"], named=name is not None, overwrite=overwrite)
+    if found is None:
+        data, chunks = _plan(study, photos, attrs, model, progress)
+        found = _write(path, group, data, chunks) if path is not None else _collect(data, chunks)
+    elif found.attrs["objective"] != objective:
+        disk.set_attrs(path, group, objective=objective)
+        found.attrs["objective"] = objective
+    if path is not None:
+        study[group] = xr.DataTree(found)
+    return found
+
+
+def choose_references(
+    study: xr.DataTree, target: str, references: str | int | Iterable[str], by: str | None = None
+) -> tuple[list[str], dict[str, Any]]:
+    """Turn the `references` of `compare` into names, and say in attrs how they were picked, with their scores."""
+    known = head_species(study)
+    others = [s for s in known if s != target]
+    if not others:
+        raise ValueError(f"{target!r} is the only species of this study: there is nothing to compare it with.")
+    automatic = isinstance(references, str) and references == "auto"
+    if automatic or (isinstance(references, int | np.integer) and not isinstance(references, bool)):
+        k = DEFAULT_REFERENCES if automatic else int(references)
+        if k < 1:
+            raise ValueError(f"references must be 'auto', a number in the range [1, inf), or names. Got {k} instead.")
+        if by is None:
+            with_photo = study["species"]["count"].sel(species=target).item() > 0
+            rivals = (study["species"]["count"].values > 0).sum() > with_photo
+            by = "embedding" if with_photo and rivals else ("weights" if "weight" in study["species"] else "logits")
+        scores = similar_species(study, target, by, k)
+        scores = scores[scores.notnull()]
+        return [str(s) for s in scores.species.values], {
+            "picked_by": by,
+            "reference_scores": [float(v) for v in scores.values],
+        }
+    names = [references] if isinstance(references, str) else list(references)
+    if not names:
+        raise ValueError("references is empty: name at least one species, or leave it out for the nearest look-alikes.")
+    chosen = [resolve(r, known, "reference species") for r in names]
+    if target in chosen:
+        raise ValueError(f"{target!r} is the target and cannot be its own reference. Others are {_some(others)}.")
+    twice = sorted({r for r in chosen if chosen.count(r) > 1})
+    if twice:
+        raise ValueError(f"Each reference counts once. Named twice: {', '.join(map(repr, twice))}.")
+    return chosen, {"picked_by": "user", "reference_scores": []}
+
+
+def choose_images(
+    study: xr.DataTree, target: str, images: str | Iterable[str] | xr.Dataset | xr.DataArray | None
+) -> xr.Dataset:
+    """Turn the `images` of `compare` into a Dataset of usable photos, like ``/images``."""
+    all_photos = study["images"].to_dataset()
+    if isinstance(images, xr.Dataset):
+        if "path" not in images or "status" not in images:
+            raise ValueError("New photos are given as fk.read_images(...) returns them.")
+        chosen = images.isel(image=usable(images))
+        if not chosen.sizes["image"]:
+            raise ValueError("None of these photos can be used: their 'status' says why.")
+        return chosen
+    good = usable(all_photos)
+    if images is None:
+        labels = usable_labels(all_photos)
+        chosen = all_photos.isel(image=labels == target)
+        if not chosen.sizes["image"]:
+            with_photos = sorted(set(labels) - {""})
+            raise ValueError(
+                f"This study has no usable photo of {target!r} to explain. Say which photos to explain with images=[...] or "
+                f"images='all', or choose a species with photos: {_some(with_photos)}."
+            )
+        return chosen
+    ids = [str(i) for i in all_photos.image.values]
+    if isinstance(images, str) and images == "all":
+        return all_photos.isel(image=good)
+    wanted = [images] if isinstance(images, str) else [str(i) for i in np.atleast_1d(getattr(images, "values", list(images)))]
+    wanted = [resolve(w, ids, "photo", "study['images'].image lists all.") for w in dict.fromkeys(wanted)]
+    if not wanted:
+        raise ValueError("images is empty: name at least one photo, or leave it out for all photos of the target.")
+    chosen = all_photos.sel(image=wanted)
+    if not usable(chosen).all():
+        bad = chosen.isel(image=int(np.flatnonzero(~usable(chosen))[0]))
+        raise ValueError(f"{bad.image.item()!r} cannot be explained: {bad.status.item()}.")
+    return chosen
+
+
+# --- computing ---------------------------------------------------------------------------------------------------------
+
+
+def _plan(
+    study: xr.DataTree, photos: xr.Dataset, attrs: dict[str, Any], model: Model | None, progress: bool
+) -> tuple[xr.Dataset, Iterator[Chunk]]:
+    """The dataset without its evidence, and the chunks that will fill it."""
+    names = [attrs["target"], *attrs["references"]]
+    linear = "weight" in study["species"]
+    head = study["species"].to_dataset().sel(species=names)
+    per_class = {}
+    if attrs["method"] == "cam":
+        if not linear:
+            raise ValueError(
+                "method='cam' needs a head that is linear in the mean of the features, which this network's own head is not: "
+                "use method='gradcam', or analyze(..., head='linear')."
+            )
+        per_class["bias"] = ("species", head["bias"].values, {"units": "logit"})
+    grid = tuple(study.attrs["grid"])
+    if attrs["method"] == "cam" and _keeps(study, photos):
+        chunks = _from_stored(study, photos, head)
+    else:
+        from finerkit.pipeline import model_of
+
+        model = model_of(study, model)
+        explain = _cam_batch(head, model) if attrs["method"] == "cam" else _gradcam_batch(study, attrs, model)
+        side = model.preprocess.image_size
+        grid = explain(np.zeros((1, side, side, 3), np.uint8))[0].shape[2:]  # also finds a wrong layer before anything is written
+        chunks = _from_network(photos, (len(names), *grid), explain, model)
+    attrs["grid"] = [int(n) for n in grid]
+    bar = tqdm(total=photos.sizes["image"], desc="evidence", unit="photo", disable=not progress, delay=1)
+    placed = Preprocess.from_attrs(study.attrs).placement(photos.width.values, photos.height.values, grid)
+    pixel = {"units": "pixel", "comment": "of the upright original photo"}
+    per_image = {f"cell_{k.removeprefix('cell_')}": ("image", v, pixel) for k, v in placed._asdict().items()}
+    columns = {"true_species": "species", "path": "path", "width": "width", "height": "height", "status": "status"}
+    per_image |= {new: ("image", photos[old].values) for new, old in columns.items()}
+    coords = {"image": photos.image.values.astype(object), "species": np.array(names, object)}
+    return xr.Dataset(per_image | per_class, coords, attrs), _counted(chunks, bar)
+
+
+def _counted(chunks: Iterator[Chunk], bar: tqdm) -> Iterator[Chunk]:
+    with bar:
+        for chunk in chunks:
+            yield chunk
+            bar.update(len(chunk[1]))
+
+
+def _keeps(study: xr.DataTree, photos: xr.Dataset) -> bool:
+    features = study["features"].to_dataset()
+    return "feature_map" in features and bool(np.isin(photos.image.values, features.image.values).all())
+
+
+def _from_stored(study: xr.DataTree, photos: xr.Dataset, head: xr.Dataset) -> Iterator[Chunk]:
+    stored = study["features"].to_dataset()
+    order = stored.indexes["image"].get_indexer(photos.image.values)
+    weight, bias = head["weight"].values, head["bias"].values
+    for start in range(0, len(order), disk.CHUNK):
+        rows = stored[["feature_map", "embedding"]].isel(image=order[start : start + disk.CHUNK]).load()
+        yield start, cam_evidence(rows.feature_map.values, weight), _logit(rows.embedding.values, weight, bias), {}
+
+
+def _logit(embedding: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    return (embedding.astype(np.float64) @ weight.T.astype(np.float64) + bias).astype(np.float32)
+
+
+def _from_network(
+    photos: xr.Dataset, shape: tuple[int, ...], explain: Callable[[np.ndarray], tuple], model: Model
+) -> Iterator[Chunk]:
+    """Run the network; `shape` is (class, y, x)."""
+    from finerkit.pipeline import run_photos
+
+    paths = photos.path.values
+    for start in range(0, len(paths), disk.CHUNK):
+        part = paths[start : start + disk.CHUNK]
+        evidence = np.full((len(part), *shape), np.nan, np.float32)
+        logit = np.full((len(part), shape[0]), np.nan, np.float32)
+        reasons: dict[int, str] = {}
+        for indices, pixels, failed in run_photos(part, model):
+            reasons |= failed
+            if indices:
+                evidence[indices], logit[indices] = explain(pixels)
+        yield start, evidence, logit, reasons
+
+
+def _cam_batch(head: xr.Dataset, model: Model) -> Callable[[np.ndarray], tuple]:
+    weight, bias = head["weight"].values, head["bias"].values
+
+    def explain(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        cells, embedding = model.features(pixels)
+        return cam_evidence(cells, weight), _logit(embedding, weight, bias)
+
+    return explain
+
+
+def _gradcam_batch(study: xr.DataTree, attrs: dict[str, Any], model: Model) -> Callable[[np.ndarray], tuple]:
+    from finerkit.methods.gradcam import gradcam_evidence
+
+    table = study["species"].to_dataset()
+    known = head_species(study)
+    classes = np.array([known.index(n) for n in [attrs["target"], *attrs["references"]]])
+    head = None if study.attrs["head"] == "model" else (table["weight"].values, table["bias"].values)
+
+    def explain(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return gradcam_evidence(model, pixels, classes, attrs["layer"], head)
+
+    return explain
+
+
+def _default_layer(study: xr.DataTree, model: Model | None) -> str:
+    from finerkit.methods.gradcam import default_layer
+    from finerkit.pipeline import model_of
+
+    return default_layer(model_of(study, model))
+
+
+# --- keeping ---------------------------------------------------------------------------------------------------------------
+
+
+def _write(path: Path, group: str, data: xr.Dataset, chunks: Iterator[Chunk]) -> xr.Dataset:
+    """Write chunk by chunk; a comparison counts as made when its attr ``complete`` is there."""
+    first = next(chunks)
+    arrays = None
+    try:
+        arrays = _evidence_arrays(path, group, data, first)
+    except OSError as error:
+        warnings.warn(f"The comparison is kept in memory only, since the store cannot be written: {error}", stacklevel=3)
+    if arrays is None:
+        return _collect(data, _chain(first, chunks))
+    status = data["status"].values.astype(object)
+    for start, evidence, logit, reasons in _chain(first, chunks):
+        arrays.write(start, evidence=evidence, logit=logit)
+        for i, reason in reasons.items():
+            status[start + i] = reason
+    _warn_failed(data, status)
+    rest = data.assign(status=("image", status))
+    disk.add_to_group(path, group, rest, complete=True)
+    disk.finish(path)
+    return _read(path, group)
+
+
+def _evidence_arrays(path: Path, group: str, data: xr.Dataset, first: Chunk) -> disk.ChunkedGroup:
+    classes, rows, columns = first[1].shape[1:]
+    dims = {"evidence": {"species": classes, "y": rows, "x": columns}, "logit": {"species": classes}}
+    dtypes = {"evidence": "float32", "logit": "float32"}
+    coords = {"species": data.species.values, "y": np.arange(rows), "x": np.arange(columns)}
+    return disk.ChunkedGroup(path, group, dims, dtypes, data.image.values, coords, units=dict.fromkeys(dims, "logit"))
+
+
+def _collect(data: xr.Dataset, chunks: Iterator[Chunk]) -> xr.Dataset:
+    """Gather everything in memory, for studies that have no store to write to."""
+    parts = list(chunks)
+    status = data["status"].values.astype(object)
+    for start, _, _, reasons in parts:
+        for i, reason in reasons.items():
+            status[start + i] = reason
+    _warn_failed(data, status)
+    evidence = np.concatenate([p[1] for p in parts])
+    full = data.assign(
+        evidence=(("image", "species", "y", "x"), evidence, {"units": "logit"}),
+        logit=(("image", "species"), np.concatenate([p[2] for p in parts]), {"units": "logit"}),
+        status=("image", status),
+    )
+    full = full.assign_coords(y=np.arange(evidence.shape[2]), x=np.arange(evidence.shape[3]))
+    return full.assign_attrs(disk.provenance(**data.attrs))
+
+
+def _read(path: Path, group: str) -> xr.Dataset:
+    """Open a stored comparison: everything in memory but the evidence, which is read when used."""
+    found = disk.read_group(path, group)
+    return found.assign({name: found[name].load() for name in found if name != "evidence"})
+
+
+def _warn_failed(data: xr.Dataset, status: np.ndarray) -> None:
+    from finerkit.images import warn_unusable
+
+    warn_unusable(data.assign(status=("image", status)), "could not be explained")
+
+
+def _chain(first: Chunk, rest: Iterator[Chunk]) -> Iterator[Chunk]:
+    yield first
+    yield from rest
+
+
+def _answered(path: Path | None, group: str, question: str, *, named: bool, overwrite: bool) -> xr.Dataset | None:
+    """The stored answer to the same question, if there is one."""
+    if path is None or not (path / group).exists():
+        return None
+    found = _read(path, group)
+    if not found.attrs.get("complete") or overwrite:
+        return None
+    if found.attrs.get("question") == question:
+        return found
+    if named:
+        raise ValueError(
+            f"There is another comparison in {group!r}. Choose another name=, or replace it with overwrite=True."
+        )
+    return None
+
+
+def _auto_name(question: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{slug(question['target'], 40)}-vs-{slug('-'.join(question['references']), 60)}-{question['method']}-{digest}"
+
+
+def _fingerprint(study: xr.DataTree) -> str:
+    """Short hash of the study's head, so that an answer from another head is never taken for this one's."""
+    table = study["species"].to_dataset()
+    digest = hashlib.sha256("\n".join(head_species(study)).encode())
+    for name in ("weight", "bias"):
+        if name in table:
+            digest.update(np.ascontiguousarray(table[name].values).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _model_facts(study: xr.DataTree) -> dict[str, Any]:
+    keys = ("model", "weights_hash", "pretrained", "head", "image_size", "fit", "interpolation", "mean", "std", "grid")
+    return {k: study.attrs[k] for k in keys if k in study.attrs}
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

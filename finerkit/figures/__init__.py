@@ -1,0 +1,8 @@
+"""Figures: comparisons enter; plotly figures for screens and files for print leave. Never imports torch."""
+
+from __future__ import annotations
+
+from finerkit.figures.colours import DIVERGING, SEQUENTIAL
+from finerkit.figures.grid import ContrastFigure, contrast_grid
+
+__all__ = ["DIVERGING", "SEQUENTIAL", "ContrastFigure", "contrast_grid"]

@@ -1,0 +1,59 @@
+"""Colour maps: a name enters; perceptually even colours with rising opacity leave, the same for screen and print."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import ListedColormap
+
+#: Perceptually even colour maps that are offered; rainbow maps such as jet invent borders where there are none.
+SEQUENTIAL = ("inferno", "magma", "plasma", "viridis", "cividis")
+DIVERGING = ("RdBu_r", "PuOr_r", "BrBG_r", "PRGn_r")
+
+_STEPS = 256
+
+
+def colours(name: str | None, signed: bool, opacity: float) -> np.ndarray:
+    """Colours of a map that is drawn over a photo.
+
+    Parameters
+    ----------
+    name
+        One of `SEQUENTIAL`, or of `DIVERGING` for signed maps; None for the default.
+    signed
+        Whether zero lies in the middle.
+    opacity
+        Of strong cells, 0 to 1. Towards zero evidence the colours become transparent, so that the photo shows.
+
+    Returns
+    -------
+    numpy.ndarray
+        (256, 4) red, green, blue, alpha in [0, 1].
+    """
+    allowed = DIVERGING if signed else SEQUENTIAL
+    name = name or allowed[0]
+    if name not in allowed:
+        kind = "signed maps" if signed else "maps of positive evidence"
+        raise ValueError(f"cmap must be one of {', '.join(map(repr, allowed))} for {kind}. Got {name!r} instead.")
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity must be in the range [0, 1]. Got {opacity!r} instead.")
+    position = np.linspace(0, 1, _STEPS)
+    # The darkest quarter of a sequential map cannot be told from a dark wing: begin above it.
+    rgba = mpl.colormaps[name](position if signed else 0.25 + 0.75 * position)
+    distance = np.abs(position - 0.5) * 2 if signed else position
+    rgba[:, 3] = opacity * np.clip(distance / 0.5, 0, 1)
+    return rgba
+
+
+def for_plotly(rgba: np.ndarray) -> list[list[object]]:
+    """Colours as a plotly colour scale."""
+    stops = np.linspace(0, len(rgba) - 1, 33).round().astype(int)
+    return [
+        [float(i / (len(rgba) - 1)), "rgba({:.0f},{:.0f},{:.0f},{:.3f})".format(*(255 * rgba[i, :3]), rgba[i, 3])]
+        for i in stops
+    ]
+
+
+def for_matplotlib(rgba: np.ndarray) -> ListedColormap:
+    """Colours as a matplotlib colour map."""
+    return ListedColormap(rgba)

@@ -1,0 +1,186 @@
+"""What a contrast grid shows, before anyone draws it: a comparison enters; photos, values, positions and words leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from finerkit.evidence import contrast
+from finerkit.names import choice, resolve
+from finerkit.photo import PhotoError, load_image
+from finerkit.tables import evidence_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import xarray as xr
+
+SCALES = ("shared", "image", "panel")
+_SCALE_WORDS = {
+    "shared": "one scale for all panels",
+    "image": "share of the photo's largest value",
+    "panel": "share of the panel's largest value",
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One map over one photo.
+
+    ``values`` (y, x) in logits; ``top`` is the value at full colour; ``title`` is plain text.
+    """
+
+    values: np.ndarray
+    top: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One photo with its panels. Sizes and positions in pixels of the upright original; ``photo`` may be a smaller copy."""
+
+    image: str
+    photo: Image.Image
+    width: int
+    height: int
+    left: float
+    top: float
+    cell_width: float
+    cell_height: float
+    margin: float
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All that a contrast grid shows. Texts are plain: whoever draws them escapes them."""
+
+    target: str
+    references: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    signed: bool
+    scale: str
+    legend: str
+    caption: str
+
+    @property
+    def title(self) -> str:
+        """What is compared."""
+        return f"What tells {shown(self.target)} from {_join([shown(r) for r in self.references])}"
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Values at the ends of the colour bar: logits on the shared scale, shares on relative ones."""
+        top = 1.0
+        if self.scale == "shared":
+            top = max((p.top for r in self.rows for p in r.panels), default=0.0) or 1.0
+        return (-top if self.signed else 0.0), top
+
+
+def contrast_panels(
+    pair: xr.Dataset,
+    strengths: float | Iterable[float],
+    images: int | str | Iterable[str],
+    *,
+    objective: str | None,
+    references: Iterable[str] | None,
+    relu: bool,
+    scale: str,
+    pixels: int,
+) -> Grid:
+    """Gather what `finerkit.figures.contrast_grid` draws; its parameters, `pixels` being the longest side of the photos."""
+    choice(scale, SCALES, "scale")
+    strengths = np.unique(np.atleast_1d(np.asarray(strengths, np.float64)))
+    chosen = pair.sel(image=_pick(pair, images))
+    maps = contrast(chosen, strengths, objective, references=references, relu=relu)
+    attrs = maps.attrs
+    values = maps.transpose("image", "strength", "y", "x").values
+    largest = np.abs(values)
+    tops = {
+        "shared": np.broadcast_to(largest.max(), values.shape[:2]),
+        "image": np.broadcast_to(largest.max((1, 2, 3))[:, None], values.shape[:2]),
+        "panel": largest.max((2, 3)),
+    }[scale]
+    margins = evidence_table(chosen, 1.0, objective, references=references)["margin"].to_numpy()
+    rows = []
+    for i, image in enumerate(chosen.image.values):
+        one = chosen.isel(image=i)
+        panels = tuple(
+            Panel(values[i, j], float(tops[i, j]), f"max {_short(values[i, j].max())}") for j in range(len(strengths))
+        )
+        place = (float(one[v]) for v in ("cell_left", "cell_top", "cell_width", "cell_height"))
+        size = int(one.width), int(one.height)
+        rows.append(Row(str(image), _photo(str(one.path.item()), size, pixels), *size, *place, float(margins[i]), panels))
+    return Grid(
+        target=attrs["target"],
+        references=tuple(attrs["references"]),
+        columns=("photo", *(f"strength {s:g}" for s in strengths)),
+        rows=tuple(rows),
+        signed=not relu,
+        scale=scale,
+        legend=f"contrast in logits, {_SCALE_WORDS[scale]}" if scale == "shared" else f"contrast, {_SCALE_WORDS[scale]}",
+        caption=_caption(pair, attrs, strengths, relu, scale),
+    )
+
+
+def shown(name: str) -> str:
+    """A species name as it is shown: underscores as spaces."""
+    return name.replace("_", " ")
+
+
+def _pick(pair: xr.Dataset, images: int | str | Iterable[str]) -> list[str]:
+    """Ids of photos to show; a number means that many, evenly spread from the largest margin to the smallest."""
+    usable = pair.isel(image=pair["status"].values.astype(str) == "ok")
+    if not usable.sizes["image"]:
+        raise ValueError("No photo of this comparison could be explained: its 'status' says why.")
+    known = [str(i) for i in usable.image.values]
+    if isinstance(images, int | np.integer) and not isinstance(images, bool):
+        if images < 1:
+            raise ValueError(f"images must be a number in the range [1, inf), or ids. Got {images} instead.")
+        order = evidence_table(usable)["margin"].sort_values(ascending=False, kind="stable").index
+        return list(order[np.unique(np.linspace(0, len(order) - 1, min(images, len(order))).round().astype(int))])
+    wanted = [images] if isinstance(images, str) else [str(i) for i in np.atleast_1d(getattr(images, "values", list(images)))]
+    if not wanted:
+        raise ValueError("images is empty: name at least one photo, or give a number.")
+    return [resolve(w, known, "photo in this comparison") for w in wanted]
+
+
+def _photo(path: str, size: tuple[int, int], pixels: int) -> Image.Image:
+    """A copy of the photo for display; plain grey where the file is no longer there."""
+    scale = min(1.0, pixels / max(size))
+    small = tuple(max(1, round(s * scale)) for s in size)
+    try:
+        return load_image(path, need=pixels).resize(small, Image.Resampling.LANCZOS)
+    except PhotoError:
+        return Image.new("RGB", small, "lightgrey")
+
+
+def _caption(pair: xr.Dataset, attrs: dict, strengths: np.ndarray, relu: bool, scale: str) -> str:
+    reference_rule = {
+        "user": "chosen by hand",
+        "embedding": "the nearest by the cosine of centred mean embeddings",
+    }.get(pair.attrs.get("picked_by", "user"), f"picked by {pair.attrs.get('picked_by')}")
+    adds = (
+        "Cells of one class add up to its logit less the bias."
+        if pair.attrs.get("additive")
+        else "Cells do not add up to the logits (Grad-CAM)."
+    )
+    return (
+        f"Contrastive class activation maps (Finer-CAM, Zhang et al. 2025; {pair.attrs['method']}, objective "
+        f"{attrs['objective']}) of {shown(attrs['target'])} against {_join([shown(r) for r in attrs['references']])} "
+        f"({reference_rule}), comparison strength {', '.join(f'{s:g}' for s in strengths)}; "
+        f"{'positive part' if relu else 'signed'}; {_SCALE_WORDS[scale]}. {adds} Network {pair.attrs.get('model')}, "
+        f"{pair.sizes['y']} x {pair.sizes['x']} cells, smoothed between cell centres for display."
+    )
+
+
+def _join(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _short(value: float) -> str:
+    return "0" if value == 0 else f"{value:.2g}"

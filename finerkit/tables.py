@@ -1,0 +1,67 @@
+"""A comparison as a table: a Dataset of evidence enters; one row per photo, ready for R or a spreadsheet, leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from finerkit.evidence import contrast, reference_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import xarray as xr
+
+
+def evidence_table(
+    pair: xr.Dataset, strength: float = 1.0, objective: str | None = None, *, references: Iterable[str] | None = None
+) -> pd.DataFrame:
+    """Summarise a comparison, one row per photo.
+
+    Parameters
+    ----------
+    pair
+        A comparison, from `finerkit.compare`.
+    strength
+        Comparison strength of the map.
+    objective, references
+        See `finerkit.contrast`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``image``. Columns: ``true_species``; ``target``; ``logit: NAME`` of the target and each reference;
+        ``margin``, the target's logit less the weighted mean of the references' (logits); ``peak``, the largest cell of the
+        contrast (logits); ``peak_x``, ``peak_y``, that cell's centre in pixels of the upright original photo;
+        ``top_5_percent``, the share of the positive evidence held by the strongest 5 % of the cells (at least one);
+        ``strength``. Photos that could not be explained have NaN.
+    """
+    weights = reference_weights(pair, objective, references)
+    names = [pair.attrs["target"], *(str(s) for s in weights.species.values)]
+    logit = pair["logit"].sel(species=names)
+    maps = contrast(pair, float(strength), objective, references=references).transpose("image", "y", "x").values
+    images, rows, columns = maps.shape
+    flat = np.nan_to_num(maps.reshape(images, -1))
+    peak = flat.argmax(1)
+    order = -np.sort(-flat, axis=1)
+    total = flat.sum(1)
+    best = max(1, round(0.05 * rows * columns))
+    known = (pair["status"].values.astype(str) == "ok") & (total > 0)
+    table = pd.DataFrame(
+        {
+            "true_species": pair["true_species"].values.astype(str),
+            "target": pair.attrs["target"],
+            **{f"logit: {n}": logit.sel(species=n).values for n in names},
+            "margin": (logit.sel(species=names[0]) - (weights * logit.sel(species=names[1:])).sum("species")).values,
+            "peak": np.where(known, flat.max(1), np.nan),
+            "peak_x": np.where(known, pair["cell_left"] + (peak % columns + 0.5) * pair["cell_width"], np.nan),
+            "peak_y": np.where(known, pair["cell_top"] + (peak // columns + 0.5) * pair["cell_height"], np.nan),
+            "top_5_percent": np.where(known, order[:, :best].sum(1) / np.where(total > 0, total, 1), np.nan),
+            "strength": float(strength),
+        },
+        index=pd.Index(pair.image.values.astype(str), name="image"),
+    )
+    table.loc[logit.isnull().any("species").values, "margin"] = np.nan
+    return table
