@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +12,22 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from finerkit import store as disk
+from finerkit.batches import run_photos
 from finerkit.evidence import OBJECTIVES, cam_evidence
-from finerkit.images import usable
+from finerkit.images import warn_unusable
 from finerkit.names import choice, resolve, slug
 from finerkit.preprocess import Preprocess
-from finerkit.similarity import head_species, similar_species
-from finerkit.species import usable_labels
+from finerkit.questions import choose_images, choose_references
+from finerkit.similarity import head_species
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from finerkit.models import Model
 
 METHODS = ("cam", "gradcam")
-
-#: The paper's default number of references.
-DEFAULT_REFERENCES = 3
 
 #: Start, evidence (image, species, y, x), logit (image, species) and reasons by position, of one chunk of photos.
 Chunk = tuple[int, np.ndarray, np.ndarray, dict[int, str]]
@@ -52,8 +50,8 @@ def compare(
 ) -> xr.Dataset:
     """Compute the evidence for a target species and its reference species.
 
-    Evidence is signed, unscaled and kept per class, so that every choice of these references and every comparison strength
-    follows from it without the network: see `finerkit.contrast`.
+    Evidence is signed, unscaled and kept per class, so that every choice of these references and every comparison
+    strength follows from it without the network: see `finerkit.contrast`.
 
     Parameters
     ----------
@@ -64,20 +62,20 @@ def compare(
     references
         Species to compare with, by name; or how many of the nearest look-alikes; "auto" is 3 of them.
     method
-        "cam": closed form; needs a head that is linear in the mean of the features, as trained heads are; its evidence adds
-        up to the logit. Takes no forward pass if the study keeps features. "gradcam": the linear form of Grad-CAM at any
-        layer, for heads of any form; runs the network.
+        "cam": closed form; needs a head that is linear in the mean of the features, as trained heads are; its evidence
+        adds up to the logit. Takes no forward pass if the study keeps features. "gradcam": the linear form of Grad-CAM
+        at any layer, for heads of any form; runs the network.
     objective
         Default way of weighting the references in `finerkit.contrast`: "mean", "softmax" or "official".
     images
-        Photos to explain: ids of the study, an array of ids, "all", or new photos from `finerkit.read_images`. Default: all
-        photos of the target.
+        Photos to explain: ids of the study, an array of ids, "all", or new photos from `finerkit.read_images`.
+        Default: all photos of the target.
     by
-        Measure that picks look-alikes, see `finerkit.similar_species`. Default: "embedding", or "weights" where the target
-        has no photo.
+        Measure that picks look-alikes, see `finerkit.similar_species`. Default: "embedding", or "weights" where the
+        target has no photo.
     layer
-        For "gradcam": dotted name of the layer. Default: the pooled features; for transformers the first norm of the last
-        block.
+        For "gradcam": dotted name of the layer. Default: the pooled features; for transformers the first norm of the
+        last block.
     model
         The study's model, needed only if the network has to run and cannot be loaded by its name.
     name
@@ -90,11 +88,12 @@ def compare(
     Returns
     -------
     xarray.Dataset
-        ``evidence(image, species, y, x)`` float32 in logits, target first, then the references; ``logit(image, species)``;
-        ``bias(species)`` (for "cam"). Per image: ``true_species``, ``path``, ``width``, ``height``, ``status`` and where the
-        grid lies on the upright photo, in pixels: ``cell_left``, ``cell_top`` (corner of cell 0, 0), ``cell_width``,
-        ``cell_height``. Attrs: ``target``, ``references``, ``picked_by``, ``reference_scores``, ``objective``, ``method``,
-        ``layer``, ``additive``. For "cam", ``evidence.sum(("y", "x")) + bias == logit`` and ``additive`` is True. Lazy.
+        ``evidence(image, species, y, x)`` float32 in logits, target first, then the references; ``logit(image,
+        species)``; ``bias(species)`` (for "cam"). Per image: ``true_species``, ``path``, ``width``, ``height``,
+        ``status`` and where the grid lies on the upright photo, in pixels: ``cell_left``, ``cell_top`` (corner of cell
+        0, 0), ``cell_width``, ``cell_height``. Attrs: ``target``, ``references``, ``picked_by``, ``reference_scores``,
+        ``objective``, ``method``, ``layer``, ``additive``. For "cam", ``evidence.sum(("y", "x")) + bias == logit`` and
+        ``additive`` is True. Lazy.
 
     Raises
     ------
@@ -103,7 +102,8 @@ def compare(
 
     Notes
     -----
-    Writes ``/comparisons/<name>`` into the study's store and adds it to `study`. The same question is answered from there.
+    Writes ``/comparisons/<name>`` into the study's store and adds it to `study`. The same question is answered from
+    there.
     """
     study = disk.as_study(study)
     choice(method, METHODS, "method")
@@ -135,79 +135,7 @@ def compare(
     return found
 
 
-def choose_references(
-    study: xr.DataTree, target: str, references: str | int | Iterable[str], by: str | None = None
-) -> tuple[list[str], dict[str, Any]]:
-    """Turn the `references` of `compare` into names, and say in attrs how they were picked, with their scores."""
-    known = head_species(study)
-    others = [s for s in known if s != target]
-    if not others:
-        raise ValueError(f"{target!r} is the only species of this study: there is nothing to compare it with.")
-    automatic = isinstance(references, str) and references == "auto"
-    if automatic or (isinstance(references, int | np.integer) and not isinstance(references, bool)):
-        k = DEFAULT_REFERENCES if automatic else int(references)
-        if k < 1:
-            raise ValueError(f"references must be 'auto', a number in the range [1, inf), or names. Got {k} instead.")
-        if by is None:
-            with_photo = study["species"]["count"].sel(species=target).item() > 0
-            rivals = (study["species"]["count"].values > 0).sum() > with_photo
-            by = "embedding" if with_photo and rivals else ("weights" if "weight" in study["species"] else "logits")
-        scores = similar_species(study, target, by, k)
-        scores = scores[scores.notnull()]
-        return [str(s) for s in scores.species.values], {
-            "picked_by": by,
-            "reference_scores": [float(v) for v in scores.values],
-        }
-    names = [references] if isinstance(references, str) else list(references)
-    if not names:
-        raise ValueError("references is empty: name at least one species, or leave it out for the nearest look-alikes.")
-    chosen = [resolve(r, known, "reference species") for r in names]
-    if target in chosen:
-        raise ValueError(f"{target!r} is the target and cannot be its own reference. Others are {_some(others)}.")
-    twice = sorted({r for r in chosen if chosen.count(r) > 1})
-    if twice:
-        raise ValueError(f"Each reference counts once. Named twice: {', '.join(map(repr, twice))}.")
-    return chosen, {"picked_by": "user", "reference_scores": []}
-
-
-def choose_images(
-    study: xr.DataTree, target: str, images: str | Iterable[str] | xr.Dataset | xr.DataArray | None
-) -> xr.Dataset:
-    """Turn the `images` of `compare` into a Dataset of usable photos, like ``/images``."""
-    all_photos = study["images"].to_dataset()
-    if isinstance(images, xr.Dataset):
-        if "path" not in images or "status" not in images:
-            raise ValueError("New photos are given as fk.read_images(...) returns them.")
-        chosen = images.isel(image=usable(images))
-        if not chosen.sizes["image"]:
-            raise ValueError("None of these photos can be used: their 'status' says why.")
-        return chosen
-    good = usable(all_photos)
-    if images is None:
-        labels = usable_labels(all_photos)
-        chosen = all_photos.isel(image=labels == target)
-        if not chosen.sizes["image"]:
-            with_photos = sorted(set(labels) - {""})
-            raise ValueError(
-                f"This study has no usable photo of {target!r} to explain. Say which photos to explain with images=[...] or "
-                f"images='all', or choose a species with photos: {_some(with_photos)}."
-            )
-        return chosen
-    ids = [str(i) for i in all_photos.image.values]
-    if isinstance(images, str) and images == "all":
-        return all_photos.isel(image=good)
-    wanted = [images] if isinstance(images, str) else [str(i) for i in np.atleast_1d(getattr(images, "values", list(images)))]
-    wanted = [resolve(w, ids, "photo", "study['images'].image lists all.") for w in dict.fromkeys(wanted)]
-    if not wanted:
-        raise ValueError("images is empty: name at least one photo, or leave it out for all photos of the target.")
-    chosen = all_photos.sel(image=wanted)
-    if not usable(chosen).all():
-        bad = chosen.isel(image=int(np.flatnonzero(~usable(chosen))[0]))
-        raise ValueError(f"{bad.image.item()!r} cannot be explained: {bad.status.item()}.")
-    return chosen
-
-
-# --- computing ---------------------------------------------------------------------------------------------------------
+# --- computing ---
 
 
 def _plan(
@@ -221,7 +149,8 @@ def _plan(
     if attrs["method"] == "cam":
         if not linear:
             raise ValueError(
-                "method='cam' needs a head that is linear in the mean of the features, which this network's own head is not: "
+                "method='cam' needs a head that is linear in the mean of the features, which this network's own "
+                "head is not: "
                 "use method='gradcam', or analyze(..., head='linear')."
             )
         per_class["bias"] = ("species", head["bias"].values, {"units": "logit"})
@@ -229,12 +158,14 @@ def _plan(
     if attrs["method"] == "cam" and _keeps(study, photos):
         chunks = _from_stored(study, photos, head)
     else:
-        from finerkit.pipeline import model_of
+        from finerkit.study_model import model_of
 
         model = model_of(study, model)
         explain = _cam_batch(head, model) if attrs["method"] == "cam" else _gradcam_batch(study, attrs, model)
         side = model.preprocess.image_size
-        grid = explain(np.zeros((1, side, side, 3), np.uint8))[0].shape[2:]  # also finds a wrong layer before anything is written
+        grid = explain(np.zeros((1, side, side, 3), np.uint8))[0].shape[
+            2:
+        ]  # also finds a wrong layer before anything is written
         chunks = _from_network(photos, (len(names), *grid), explain, model)
     attrs["grid"] = [int(n) for n in grid]
     bar = tqdm(total=photos.sizes["image"], desc="evidence", unit="photo", disable=not progress, delay=1)
@@ -255,8 +186,11 @@ def _counted(chunks: Iterator[Chunk], bar: tqdm) -> Iterator[Chunk]:
 
 
 def _keeps(study: xr.DataTree, photos: xr.Dataset) -> bool:
-    features = study["features"].to_dataset()
-    return "feature_map" in features and bool(np.isin(photos.image.values, features.image.values).all())
+    """Whether the study holds the features of these very photos; another folder may use the same ids for other ones."""
+    if "feature_map" not in study["features"]:
+        return False
+    known = dict(zip(study["images"]["image"].values, study["images"]["path"].values, strict=True))
+    return all(known.get(i) == p for i, p in zip(photos["image"].values, photos["path"].values, strict=True))
 
 
 def _from_stored(study: xr.DataTree, photos: xr.Dataset, head: xr.Dataset) -> Iterator[Chunk]:
@@ -276,15 +210,13 @@ def _from_network(
     photos: xr.Dataset, shape: tuple[int, ...], explain: Callable[[np.ndarray], tuple], model: Model
 ) -> Iterator[Chunk]:
     """Run the network; `shape` is (class, y, x)."""
-    from finerkit.pipeline import run_photos
-
     paths = photos.path.values
     for start in range(0, len(paths), disk.CHUNK):
         part = paths[start : start + disk.CHUNK]
         evidence = np.full((len(part), *shape), np.nan, np.float32)
         logit = np.full((len(part), shape[0]), np.nan, np.float32)
         reasons: dict[int, str] = {}
-        for indices, pixels, failed in run_photos(part, model):
+        for indices, pixels, failed in run_photos(part, model, len(part)):
             reasons |= failed
             if indices:
                 evidence[indices], logit[indices] = explain(pixels)
@@ -317,12 +249,12 @@ def _gradcam_batch(study: xr.DataTree, attrs: dict[str, Any], model: Model) -> C
 
 def _default_layer(study: xr.DataTree, model: Model | None) -> str:
     from finerkit.methods.gradcam import default_layer
-    from finerkit.pipeline import model_of
+    from finerkit.study_model import model_of
 
     return default_layer(model_of(study, model))
 
 
-# --- keeping ---------------------------------------------------------------------------------------------------------------
+# --- keeping ---
 
 
 def _write(path: Path, group: str, data: xr.Dataset, chunks: Iterator[Chunk]) -> xr.Dataset:
@@ -332,7 +264,9 @@ def _write(path: Path, group: str, data: xr.Dataset, chunks: Iterator[Chunk]) ->
     try:
         arrays = _evidence_arrays(path, group, data, first)
     except OSError as error:
-        warnings.warn(f"The comparison is kept in memory only, since the store cannot be written: {error}", stacklevel=3)
+        warnings.warn(
+            f"The comparison is kept in memory only, since the store cannot be written: {error}", stacklevel=3
+        )
     if arrays is None:
         return _collect(data, _chain(first, chunks))
     status = data["status"].values.astype(object)
@@ -380,8 +314,6 @@ def _read(path: Path, group: str) -> xr.Dataset:
 
 
 def _warn_failed(data: xr.Dataset, status: np.ndarray) -> None:
-    from finerkit.images import warn_unusable
-
     warn_unusable(data.assign(status=("image", status)), "could not be explained")
 
 
@@ -408,7 +340,9 @@ def _answered(path: Path | None, group: str, question: str, *, named: bool, over
 
 def _auto_name(question: dict[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:8]
-    return f"{slug(question['target'], 40)}-vs-{slug('-'.join(question['references']), 60)}-{question['method']}-{digest}"
+    return (
+        f"{slug(question['target'], 40)}-vs-{slug('-'.join(question['references']), 60)}-{question['method']}-{digest}"
+    )
 
 
 def _fingerprint(study: xr.DataTree) -> str:
@@ -424,7 +358,3 @@ def _fingerprint(study: xr.DataTree) -> str:
 def _model_facts(study: xr.DataTree) -> dict[str, Any]:
     keys = ("model", "weights_hash", "pretrained", "head", "image_size", "fit", "interpolation", "mean", "std", "grid")
     return {k: study.attrs[k] for k in keys if k in study.attrs}
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(map(repr, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

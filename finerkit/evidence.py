@@ -1,4 +1,4 @@
-"""The additive idea: features or stored evidence enter; signed evidence and contrasts in logits leave. No torch, no disk.
+"""The additive idea: features or stored evidence enter; evidence and contrasts in logits leave. No torch, no disk.
 
 Evidence of class k at grid cell p, for features F just before a mean pool over P cells (Zhou et al. 2016, CAM)::
 

@@ -1,23 +1,52 @@
-"""Tables of photos: a CSV, TSV or Parquet file or a DataFrame enters; a frame with id, path, species and the rest leaves."""
+"""Tables of photos: a CSV, TSV or Parquet file or a DataFrame enters; image, path, species and the rest leave."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+import unicodedata
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pyarrow import ArrowInvalid
 
 from finerkit.names import suggestion
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 #: Recognised column names, best first, compared without case, spaces and underscores.
-SPECIES_COLUMNS = ("species", "scientificname", "acceptedscientificname", "taxon", "taxonname", "label", "class", "breed")
-PATH_COLUMNS = ("path", "file", "filename", "filepath", "image", "imagepath", "photo", "imagefile", "accessuri")
+SPECIES_COLUMNS = (
+    "species",
+    "scientificname",
+    "acceptedscientificname",
+    "taxon",
+    "taxonname",
+    "label",
+    "class",
+    "breed",
+)
+PATH_COLUMNS = (
+    "path",
+    "file",
+    "filename",
+    "filepath",
+    "image",
+    "imagepath",
+    "photo",
+    "imagefile",
+    "accessuri",
+)
+
+#: Names that a user's column cannot have, because they are ours or Zarr's.
+RESERVED = ("image", "species", "path", "width", "height", "status", "zarr.json")
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".tab": "\t"}
 
 
 def read_table(file: Path, path: str | None = None, species: str | None = None) -> pd.DataFrame:
-    """Read a CSV, TSV or Parquet table; the path and species columns stay text ("007" is not a number).
+    """Read a CSV, TSV or Parquet table; path, species and columns with leading zeros stay text ("007").
 
     Raises
     ------
@@ -29,19 +58,38 @@ def read_table(file: Path, path: str | None = None, species: str | None = None) 
     if not file.exists():
         raise FileNotFoundError(f"The table {str(file)!r} does not exist.")
     ending = file.suffix.lower()
-    if ending in {".parquet", ".pq"}:
-        return pd.read_parquet(file)
-    separators = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".tab": "\t"}
-    if ending not in separators:
+    if ending not in {".parquet", ".pq", *_SEPARATORS}:
         raise ValueError(f"A table must end in .csv, .tsv, .txt or .parquet. Got {file.name!r} instead.")
     try:
-        header = pd.read_csv(file, sep=separators[ending], encoding="utf-8-sig", nrows=0, dtype=str)
-        text = {c: str for c in (_find(header, path, PATH_COLUMNS), _find(header, species, SPECIES_COLUMNS)) if c}
-        return pd.read_csv(file, sep=separators[ending], encoding="utf-8-sig", dtype=text)
+        if ending in _SEPARATORS:
+            return _read_text(file, _SEPARATORS[ending], path, species)
+        return pd.read_parquet(file)
     except UnicodeDecodeError:
         raise ValueError(f"{file.name!r} is not UTF-8 text: save it as 'CSV UTF-8' and read it again.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(f"{file.name!r} cannot be read as a table: {error}") from None
+    except (
+        pd.errors.ParserError,
+        pd.errors.ParserWarning,
+        pd.errors.EmptyDataError,
+        OSError,
+        ArrowInvalid,
+    ) as error:
+        raise ValueError(f"{file.name!r} cannot be read as a table: {' '.join(str(error).split())}") from None
+
+
+def _read_text(file: Path, separator: str, path: str | None, species: str | None) -> pd.DataFrame:
+    def read(**options: Any) -> pd.DataFrame:
+        # Without index_col=False, rows longer than the header would shift every column by one.
+        return pd.read_csv(file, sep=separator, encoding="utf-8-sig", index_col=False, **options)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        cells = read(dtype=str)
+        if cells.shape[1] == 1 and ";" in str(cells.columns[0]):  # what Excel calls CSV where the comma is decimal
+            separator = ";"
+            cells = read(dtype=str)
+        text = {c for c in cells if cells[c].str.match(r"\s*0\d", na=False).any()}
+        text |= {cells.columns[i] for i in _chosen(cells, path, species) if i is not None}
+        return read(dtype=dict.fromkeys(text, str))
 
 
 def table_entries(frame: pd.DataFrame, species: str | None, path: str | None) -> pd.DataFrame:
@@ -52,37 +100,56 @@ def table_entries(frame: pd.DataFrame, species: str | None, path: str | None) ->
     ValueError
         If no column holds the file, or a named column is missing.
     """
-    frame = frame.rename(columns=lambda c: str(c).strip().replace("/", "_") or "unnamed")
-    frame = frame.loc[:, ~frame.columns.duplicated()]
-    path_column = _find(frame, path, PATH_COLUMNS)
-    if path_column is None:
-        raise ValueError(
-            f"No column of the table holds the photo's file. Its columns are {', '.join(map(repr, frame.columns))}: "
-            "name the right one, as in read_images(..., path='file name')."
-        )
-    species_column = _find(frame, species, SPECIES_COLUMNS)
-    if species_column is None:
-        raise ValueError(
-            f"No column of the table holds the species. Its columns are {', '.join(map(repr, frame.columns))}: "
-            "name the right one, as in read_images(..., species='scientificName')."
-        )
-    files = frame[path_column].astype(object)
-    entries = pd.DataFrame({"path": ["" if pd.isna(f) else str(f).strip() for f in files]}, dtype=object)
-    entries["id"] = [p or f"(row {i + 1} names no file)" for i, p in enumerate(entries["path"])]
-    entries["species"] = ["" if pd.isna(s) else str(s).strip() for s in frame[species_column].astype(object)]
-    rest = frame.drop(columns=[path_column, species_column]).reset_index(drop=True)
-    clash = {c: f"table_{c}" for c in rest.columns if c in entries.columns}
-    return pd.concat([entries, rest.rename(columns=clash)], axis=1)
+    path_column, species_column = _chosen(frame, path, species)
+    columns = ", ".join(repr(str(c)) for c in frame.columns)
+    for column, what, call in (
+        (path_column, "the photo's file", "path='file name'"),
+        (species_column, "the species", "species='scientificName'"),
+    ):
+        if column is None:
+            raise ValueError(
+                f"No column of the table holds {what}. Its columns are {columns}: "
+                f"name the right one, as in read_images(..., {call})."
+            )
+    entries = pd.DataFrame({"path": _texts(frame.iloc[:, path_column])}, dtype=object)
+    entries["image"] = [p or f"(row {i + 1} names no file)" for i, p in enumerate(entries["path"])]
+    entries["species"] = _texts(frame.iloc[:, species_column])
+    rest = frame.iloc[:, [i for i in range(frame.shape[1]) if i not in {path_column, species_column}]]
+    return pd.concat([entries, rest.set_axis(_free_names(rest.columns), axis=1).reset_index(drop=True)], axis=1)
 
 
-def _find(frame: pd.DataFrame, named: str | None, recognised: tuple[str, ...]) -> str | None:
-    """The column that was named, or the first recognised one, or None."""
-    columns = [str(c) for c in frame.columns]
+def _texts(values: pd.Series) -> list[str]:
+    return ["" if pd.isna(v) else str(v).strip() for v in values.astype(object)]
+
+
+def _free_names(columns: Iterable[object]) -> list[str]:
+    """Names for a table's columns: distinct from ours and from each other even where case does not count.
+
+    Zarr makes a folder of each, so slashes and names of dots would break the store, and on macOS and Windows
+    'Status' would overwrite 'status'.
+    """
+    taken, names = set(RESERVED), []
+    for column in columns:
+        name = re.sub(r"[/\\]", "_", unicodedata.normalize("NFC", str(column)).strip())
+        name = name if name.strip(".") else "unnamed"
+        while name.casefold() in taken or name.startswith("__"):
+            name = f"table_{name}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _chosen(frame: pd.DataFrame, path: str | None, species: str | None) -> tuple[int | None, int | None]:
+    """Positions of the path and the species column."""
+    return _find(frame, path, PATH_COLUMNS), _find(frame, species, SPECIES_COLUMNS)
+
+
+def _find(frame: pd.DataFrame, named: str | None, recognised: tuple[str, ...]) -> int | None:
+    """Position of the column that was named, or of the first recognised one, or None."""
+    columns = [str(c).strip() for c in frame.columns]
     if named is not None:
-        if named not in columns:
+        if named.strip() not in columns:
             raise ValueError(f"The table has no column {named!r}. {suggestion(named, columns)}")
-        return named
-    plain = {}
-    for c in columns:
-        plain.setdefault(c.strip().casefold().replace(" ", "").replace("_", ""), c)
-    return next((plain[r] for r in recognised if r in plain), None)
+        return columns.index(named.strip())
+    plain = [c.casefold().replace(" ", "").replace("_", "") for c in columns]
+    return next((plain.index(r) for r in recognised if r in plain), None)

@@ -1,13 +1,15 @@
-"""Photos: a folder or a table enters; a Dataset with one entry per photo, readable or not, leaves. No pixels are kept."""
+"""Photos: a folder or a table enters; a Dataset with one entry per photo, readable or not, leaves."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import posixpath
 import unicodedata
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,7 @@ from finerkit.names import choice
 from finerkit.photo import MAX_PIXELS, Look, look_at, quiet_pillow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 
@@ -53,7 +55,7 @@ def read_images(
         Names of the table's columns with the species and with the file (relative to the folder, or to the table's own
         folder). By default they are recognised: Darwin Core's ``scientificName``, or ``species``, ``taxon``, ``label``,
         ``class``; and ``path``, ``file``, ``filename``, ``image``, ... in any case. Every other column is kept as
-        metadata along ``image``.
+        metadata along ``image``, as ``table_...`` where its name is taken (in any case).
     root
         Folder that a table's paths are relative to, where it is not the table's own.
     check
@@ -92,23 +94,30 @@ def read_images(
     choice(check, ("decode", "header"), "check")
     base, entries = _entries(source, table, species, path, root)
     if not len(entries):
-        raise ValueError(f"No photo found in {str(base)!r}: expected one folder per species with photos in it.")
-    ids = _unique_ids(entries.pop("id"))
-    paths = [os.path.normpath(base / p) for p in entries.pop("path")]
+        raise ValueError(
+            f"No photo found in {str(base)!r}: expected one folder per species with photos in it, or a table with one "
+            "row per photo."
+        )
+    ids = _unique_ids(_portable(base, i) for i in entries.pop("image"))
+    paths = [_located(base, p) for p in entries.pop("path")]
     looks = _look_at_all(paths, check, max_pixels, progress)
     variables = {
-        "species": ("image", np.array([unicodedata.normalize("NFC", s) for s in entries.pop("species")], object)),
+        "species": (
+            "image",
+            np.array([_storable(unicodedata.normalize("NFC", s)) for s in entries.pop("species")], object),
+        ),
         "path": ("image", np.array([_storable(p) for p in paths], object)),
         "width": ("image", np.array([look.width for look in looks], np.int64)),
         "height": ("image", np.array([look.height for look in looks], np.int64)),
         "status": ("image", np.array([look.status for look in looks], object)),
     }
-    for name in entries:
-        free = name if name not in {*variables, "image"} else f"table_{name}"
-        variables[free] = ("image", _column(entries[name]))
+    variables |= {name: ("image", _column(entries[name])) for name in entries}
     images = xr.Dataset(variables, {"image": np.array(ids, object)})
     images.attrs = {"root": _storable(str(base)), "finerkit_version": __version__}
-    images["width"].attrs = images["height"].attrs = {"units": "pixel", "comment": "upright, after EXIF rotation"}
+    images["width"].attrs = images["height"].attrs = {
+        "units": "pixel",
+        "comment": "upright, after EXIF rotation",
+    }
     images["status"].attrs = {"comment": "ok, or why the photo cannot be used"}
     warn_unusable(images)
     return images
@@ -134,7 +143,7 @@ def warn_unusable(images: xr.Dataset, what: str = "cannot be read and are left o
     )
 
 
-# --- which files there are ---------------------------------------------------------------------------------------------
+# --- which files there are ---
 
 
 def _entries(
@@ -144,19 +153,53 @@ def _entries(
     path: str | None,
     root: str | os.PathLike[str] | None,
 ) -> tuple[Path, pd.DataFrame]:
-    """Return the root folder and a frame with the columns id, path, species and the user's own."""
-    if isinstance(source, pd.DataFrame):
-        return Path(root or ".").absolute(), table_entries(source, species, path)
-    source = Path(source)
-    if not source.exists():
-        raise FileNotFoundError(f"{str(source)!r} does not exist. Expected a folder of photos or a table of them.")
-    if source.is_dir():
-        base = source.absolute()
-        if table is not None:
-            frame = table if isinstance(table, pd.DataFrame) else read_table(Path(table), path, species)
-            return base, table_entries(frame, species, path)
+    """Return the root folder and a frame with the columns image, path, species and the user's own."""
+    if not isinstance(source, pd.DataFrame):
+        source = Path(source).expanduser()
+        if not source.exists():
+            raise FileNotFoundError(
+                f"{str(source)!r} does not exist (looked in {str(Path.cwd())!r}). Expected a folder of photos or a "
+                "table of them."
+            )
+        if source.is_dir():
+            return _folder_entries(source, table, species, path, root)
+    if table is not None:
+        raise ValueError(
+            "`table` describes the photos of a folder, and `source` is itself a table: "
+            "read_images(folder, table) or read_images(table, root=folder)."
+        )
+    frame, home = (
+        (source, Path()) if isinstance(source, pd.DataFrame) else (read_table(source, path, species), source.parent)
+    )
+    return _absolute(home if root is None else root), table_entries(frame, species, path)
+
+
+def _folder_entries(
+    source: Path,
+    table: str | os.PathLike[str] | pd.DataFrame | None,
+    species: str | None,
+    path: str | None,
+    root: str | os.PathLike[str] | None,
+) -> tuple[Path, pd.DataFrame]:
+    """`_entries` of a folder, with or without a table of its photos."""
+    if root is not None:
+        raise ValueError(
+            "`root` goes with a table alone; beside a folder, the table's paths are relative to the folder."
+        )
+    base = _absolute(source)
+    if table is None:
+        if species is not None or path is not None:
+            raise ValueError(
+                "`species` and `path` name columns of a table, and no table was given: "
+                f"read_images({str(source)!r}, 'table.csv', species=..., path=...)."
+            )
         return base, _walk(base)
-    return Path(root or source.parent).absolute(), table_entries(read_table(source, path, species), species, path)
+    frame = table if isinstance(table, pd.DataFrame) else read_table(Path(table).expanduser(), path, species)
+    return base, table_entries(frame, species, path)
+
+
+def _absolute(folder: str | os.PathLike[str]) -> Path:
+    return Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - Path.absolute keeps '..' in the middle
 
 
 def _walk(base: Path) -> pd.DataFrame:
@@ -165,50 +208,91 @@ def _walk(base: Path) -> pd.DataFrame:
     for relative in sorted(_files(base)):
         parts = relative.split("/")
         rows.append((relative, relative, parts[0] if len(parts) > 1 else ""))
-    return pd.DataFrame(rows, columns=["id", "path", "species"], dtype=object)
+    return pd.DataFrame(rows, columns=["image", "path", "species"], dtype=object)
 
 
 def _files(base: Path) -> Iterator[str]:
-    """Relative paths of the files below `base`, following links to folders but never twice into the same one."""
+    """Relative paths of the files below `base`, following links to folders but never twice into the same one.
+
+    Links wait until all real folders are listed, so that a photo belongs to the species in whose folder it really lies.
+    """
     seen: set[str] = set()
-    for folder, folders, files in os.walk(base, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for file in files:
-            if not file.startswith(".") and file.casefold() not in _SYSTEM_FILES:
-                yield Path(folder, file).relative_to(base).as_posix()
+    waiting = [str(base)]
+    while waiting:
+        for folder, folders, files in os.walk(waiting.pop(0)):
+            real = os.path.realpath(folder)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(f for f in folders if not f.startswith("."))
+            waiting += [str(link) for f in folders if (link := Path(folder, f)).is_symlink()]
+            for file in files:
+                if not file.startswith(".") and file.casefold() not in _SYSTEM_FILES:
+                    yield Path(folder, file).relative_to(base).as_posix()
 
 
-def _unique_ids(ids: pd.Series) -> list[str]:
-    """NFC text ids; a repeated one gets '#2', '#3', ... so that selecting by id stays unambiguous."""
+def _portable(base: Path, path: str) -> str:
+    """The path relative to `base`, with forward slashes, however a table wrote it; absolute only if outside `base`."""
+    file = Path(path)
+    if file.is_absolute():
+        file = _absolute(file)
+        path = str(file.relative_to(base) if file.is_relative_to(base) else file)
+    return posixpath.normpath(path.replace("\\", "/"))
+
+
+def _located(base: Path, path: str) -> str:
+    """The absolute path, in the spelling that exists: tables come from systems with other slashes and accents."""
+    for slashes in (path, path.replace("\\", "/")):
+        for spelling in (
+            slashes,
+            unicodedata.normalize("NFC", slashes),
+            unicodedata.normalize("NFD", slashes),
+        ):
+            if os.path.lexists(base / spelling):
+                return os.path.normpath(base / spelling)
+    return os.path.normpath(base / path)
+
+
+def _unique_ids(ids: Iterable[str]) -> list[str]:
+    """Ids as NFC text; a repeated one gets '#2', '#3', ... so that selecting by id stays unambiguous."""
+    ids = [_storable(unicodedata.normalize("NFC", i)) for i in ids]
+    taken, unique = set(ids), []
     count: dict[str, int] = {}
-    unique = []
-    for raw in ids:
-        text = _storable(unicodedata.normalize("NFC", str(raw)).replace("\\", "/"))
-        count[text] = count.get(text, 0) + 1
-        unique.append(text if count[text] == 1 else f"{text}#{count[text]}")
+    for text in ids:
+        free, n = text, count.get(text, 0) + 1
+        while n > 1 and free in taken:
+            free = f"{text}#{n}"
+            n += free in taken
+        count[text] = n
+        taken.add(free)
+        unique.append(free)
     return unique
 
 
 def _storable(text: str) -> str:
     """Text that can be written as UTF-8; undecodable bytes of a file name are shown escaped."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _column(values: pd.Series) -> np.ndarray:
     """A metadata column as an array that xarray can store: numbers, booleans and dates as such, the rest as text."""
-    if pd.api.types.is_bool_dtype(values) and not values.isna().any():
-        return values.to_numpy(bool)
-    if pd.api.types.is_numeric_dtype(values):
-        return values.to_numpy(np.float64, na_value=np.nan) if values.isna().any() else values.to_numpy()
-    if pd.api.types.is_datetime64_any_dtype(values):
+    gaps = bool(values.isna().any())
+    if pd.api.types.is_bool_dtype(values):
+        if not gaps:
+            return values.to_numpy(bool)
+    elif pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy(np.float64, na_value=np.nan) if gaps else values.to_numpy()
+    elif pd.api.types.is_datetime64_any_dtype(values):
         naive = values.dt.tz_convert("UTC").dt.tz_localize(None) if values.dt.tz is not None else values
-        return naive.to_numpy("datetime64[ns]")
-    return np.array(["" if pd.isna(v) else str(v) for v in values.astype(object)], object)
+        with contextlib.suppress(pd.errors.OutOfBoundsDatetime):  # before 1678, the dates stay text
+            return naive.astype("datetime64[ns]").to_numpy()
+    return np.array([_text(v) for v in values.astype(object)], object)
+
+
+def _text(value: Any) -> str:
+    missing = pd.api.types.is_scalar(value) and pd.isna(value)
+    return "" if missing else _storable(str(value))
 
 
 def _look_at_all(paths: list[str], check: str, max_pixels: int, progress: bool) -> list[Look]:

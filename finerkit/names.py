@@ -57,11 +57,14 @@ def resolve(name: str, known: Iterable[str], what: str = "species", hint: str = 
 
 def suggestion(name: str, known: list[str]) -> str:
     """Write the "Did you mean" part of an error, or the list of names when none is near."""
-    spellings = {_abbreviated(fold(k)): k for k in known} | {fold(k): k for k in known}
+    spellings: dict[str, list[str]] = {}
+    for k in known:
+        for spelling in dict.fromkeys([fold(k), _abbreviated(fold(k))]):
+            spellings.setdefault(spelling, []).append(k)
     near = difflib.get_close_matches(fold(name), spellings, n=3, cutoff=0.6)
     if not near:
-        near = [f for f in spellings if fold(name) in f.split()][:3]
-    near = list(dict.fromkeys(spellings[n] for n in near))
+        near = [f for f in spellings if fold(name) in f.split()]
+    near = list(dict.fromkeys(k for n in near for k in spellings[n]))[:3]
     if near:
         return f"Did you mean {' or '.join(map(repr, near))}?"
     if not known:
@@ -90,5 +93,5 @@ def choice(value: object, allowed: Iterable[str], parameter: str) -> str:
 
 def slug(text: str, limit: int = 60) -> str:
     """Make a name that is safe as a file or group name: word characters, dots and hyphens only, never '..'."""
-    safe = re.sub(r"[^\w.-]+", "_", text.strip()).strip("._-")
-    return re.sub(r"\.{2,}", ".", safe)[:limit] or "unnamed"
+    safe = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", text).strip()).strip("._-")
+    return re.sub(r"\.{2,}", ".", safe)[:limit].rstrip("._-") or "unnamed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
 #: Photos with more pixels than this are left out, so that a decompression bomb cannot take the machine down.
@@ -43,15 +43,15 @@ class Look(NamedTuple):
 def load_image(path: str | os.PathLike[str], *, need: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Read one photo as upright 8-bit RGB.
 
-    Honours EXIF orientation; takes the first frame of animations; puts transparent pixels on white; brings 16-bit, 32-bit
-    and float pixels to 8 bits (integers by the full 16-bit range, floats up to 1 as fractions).
+    Honours EXIF orientation; takes the first frame of animations; puts transparent pixels on white; brings 16-bit,
+    32-bit and float pixels to 8 bits (integers by the full 16-bit range, floats up to 1 as fractions).
 
     Parameters
     ----------
     path
         The file.
     need
-        If given, a JPEG may be decoded at a reduced size of at least ``2 * need`` on its shorter side, which is quicker.
+        If given, a JPEG may be decoded at a reduced size of at least ``2 * need`` on its shorter side: quicker.
     max_pixels
         Larger photos are refused.
 
@@ -118,8 +118,9 @@ def _opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Ima
         raise
     except UnidentifiedImageError:
         raise PhotoError("not an image, or a damaged header") from None
-    except Image.DecompressionBombError:
-        raise PhotoError(f"too large: more than {max_pixels:,} pixels") from None
+    except Image.DecompressionBombError:  # Pillow's own limit is twice the number of pixels at which it warns
+        limit = min(max_pixels, 2 * Image.MAX_IMAGE_PIXELS)
+        raise PhotoError(f"too large: more than {limit:,} pixels") from None
     except PermissionError:
         raise PhotoError("no permission to read the file") from None
     except MemoryError:
@@ -131,6 +132,8 @@ def _opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Ima
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":
+        return 1  # Pillow gives the upright size of a TIFF, and turns its pixels while loading
     try:
         orientation = image.getexif().get(0x0112, 1)
     except Exception:  # noqa: BLE001 - broken EXIF raises many kinds; the pixels are still good
@@ -152,10 +155,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _to_8_bit(pixels: np.ndarray) -> np.ndarray:
     """Bring deep pixels to 8 bits by a fixed rule, never by the photo's own range, so that photos stay comparable."""
-    values = np.nan_to_num(pixels.astype(np.float64))
-    top = values.max(initial=0)
+    values = np.nan_to_num(pixels.astype(np.float64), nan=0, posinf=np.inf, neginf=-np.inf)
+    top = values.max(initial=0, where=np.isfinite(values))
     if np.issubdtype(pixels.dtype, np.floating) and top <= 1:
         values = values * 255
-    elif top > 255 or pixels.dtype == np.uint16:
+    elif top > 255 or np.issubdtype(pixels.dtype, np.uint16):  # of either byte order
         values = values / 257
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)

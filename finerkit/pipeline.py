@@ -1,4 +1,4 @@
-"""The main run: photos and a model enter; a study on disk leaves. Memory does not grow with the number of photos' pixels.
+"""The main run: photos and a model enter; a study on disk leaves. Photos pass through, chunk by chunk.
 
 Photos are decoded by a few threads ahead of the network; a chunk of features is written while the next is computed.
 """
@@ -8,38 +8,33 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import warnings
-from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
 from finerkit import store as disk
+from finerkit.batches import run_photos
 from finerkit.images import read_images, usable, warn_unusable
 from finerkit.models import Model, load_model
 from finerkit.names import choice
-from finerkit.photo import PhotoError, load_image, quiet_pillow
-from finerkit.preprocess import Preprocess
-from finerkit.species import HEADS, own_tables, trained_tables
+from finerkit.species import HEADS, need_two_species, own_tables, trained_tables, usable_labels
+from finerkit.study_model import class_names, model_attrs, remember
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    import os
+    from collections.abc import Iterator
 
 #: With ``keep_features="auto"``, feature maps are kept while they need no more than this before compression.
 KEEP_BYTES = 8 * 2**30
 
 _NOT_FINITE = "the network's features are not finite (in float16)"
-
-# Models in use, so that a question right after the analysis does not load one again.
-_models: WeakValueDictionary[str, Model] = WeakValueDictionary()
 
 
 def analyze(
@@ -69,11 +64,11 @@ def analyze(
     store
         Folder of the Zarr store to write, such as "warblers.zarr". None: a temporary one, gone with the session.
     head
-        "linear": multinomial logistic regression on standardised embeddings, folded back to raw ``weight`` and ``bias``;
-        "nearest_mean": training-free; "model": the network's own classes.
+        "linear": multinomial logistic regression on standardised embeddings, folded back to raw ``weight`` and
+        ``bias``; "nearest_mean": training-free; "model": the network's own classes.
     keep_features
-        Keep the feature maps (float16), so that later questions need no forward pass. "auto" keeps them up to 8 GiB and a
-        quarter of the free disk; a number is a budget in bytes.
+        Keep the feature maps (float16), so that later questions need no forward pass. "auto" keeps them up to 8 GiB
+        and a quarter of the free disk; a number is a budget in bytes.
     folds
         Folds of the cross-validation.
     groups
@@ -90,8 +85,8 @@ def analyze(
     Returns
     -------
     xarray.DataTree
-        Lazy. Groups ``/images``, ``/features`` (``embedding``, ``feature_map``), ``/species`` (``prototype``, ``weight``,
-        ``bias``, ``count``) and ``/predictions`` (``logit``, ``predicted``; cross-validated).
+        Lazy. Groups ``/images``, ``/features`` (``embedding``, ``feature_map``), ``/species`` (``prototype``,
+        ``weight``, ``bias``, ``count``) and ``/predictions`` (``logit``, ``predicted``; cross-validated).
 
     Raises
     ------
@@ -131,73 +126,17 @@ def analyze(
     embedding = features["embedding"].values
     if head == "model":
         own = features["own_logit"].values if "own_logit" in features else None
-        species, predictions = own_tables(embedding, found, _class_names(model), model.own_head, own)
+        species, predictions = own_tables(embedding, found, class_names(model), model.own_head, own)
     else:
         species, predictions = trained_tables(embedding, found, head, folds=folds, groups=groups, seed=seed, C=C)
-    disk.write_group(path, "species", species, **_model_attrs(model))
-    disk.write_group(path, "predictions", predictions, **_model_attrs(model))
+    disk.write_group(path, "species", species, **model_attrs(model))
+    disk.write_group(path, "predictions", predictions, **model_attrs(model))
     disk.write_root(path, complete=True)
     disk.finish(path)
     return disk.open_study(path)
 
 
-# --- the forward pass --------------------------------------------------------------------------------------------------
-
-
-def run_photos(
-    paths: Iterable[str], model: Model, chunk: int = disk.CHUNK
-) -> Iterator[tuple[list[int], np.ndarray, dict[int, str]]]:
-    """Decode photos ahead of their use and hand them out in batches of ready pixels.
-
-    Parameters
-    ----------
-    paths
-        Of the photos.
-    model
-        Whose preprocessing and batch size to use.
-    chunk
-        Batches never reach over a multiple of `chunk`, so that results do not depend on where a run began.
-
-    Yields
-    ------
-    indices : list of int
-        Of the photos in the batch.
-    pixels : numpy.ndarray
-        uint8 (batch, S, S, 3).
-    failed : dict
-        Index to reason, of photos before the end of this batch that cannot be used.
-    """
-    paths = list(paths)
-    workers = max(2, os.cpu_count() or 2)
-    ahead: deque[Future] = deque()
-    todo = iter(enumerate(paths))
-    pool = ThreadPoolExecutor(workers, "finerkit-decode")
-    try:
-        with quiet_pillow():
-            indices, batch, failed = [], [], {}
-            for i in range(len(paths)):
-                while len(ahead) < 2 * max(workers, model.batch_size) and (job := next(todo, None)):
-                    ahead.append(pool.submit(_pixels, job[1], model.preprocess))
-                ready = ahead.popleft().result()
-                if isinstance(ready, str):
-                    failed[i] = ready
-                else:
-                    indices.append(i)
-                    batch.append(ready)
-                ends = (i + 1) % chunk == 0 or i + 1 == len(paths)
-                if len(batch) == model.batch_size or ends:
-                    yield indices, np.stack(batch) if batch else np.empty((0, 0, 0, 3), np.uint8), failed
-                    indices, batch, failed = [], [], {}
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _pixels(path: str, preprocess: Preprocess) -> np.ndarray | str:
-    """A photo's network input, or the reason why there is none."""
-    try:
-        return preprocess.pixels(load_image(path, need=preprocess.image_size))
-    except PhotoError as error:
-        return str(error)
+# --- the forward pass ---
 
 
 def _embed(path: Path, model: Model, progress: bool) -> None:
@@ -209,8 +148,13 @@ def _embed(path: Path, model: Model, progress: bool) -> None:
         return
     group = _features_group(path, images, model)
     pending = int(sum((images.status[s : s + disk.CHUNK] == disk.PENDING).sum() for s in starts))
-    bar = tqdm(total=int((images.status == "ok").sum()) + pending, initial=int((images.status == "ok").sum()),
-               desc="embedding photos", unit="photo", disable=not progress)
+    bar = tqdm(
+        total=int((images.status == "ok").sum()) + pending,
+        initial=int((images.status == "ok").sum()),
+        desc="embedding photos",
+        unit="photo",
+        disable=not progress,
+    )
     with bar, ThreadPoolExecutor(1, "finerkit-write") as writer:
         writing: Future | None = None
         for start, status, values in _embed_chunks(images, starts, model, "own_logit" in group.names, bar):
@@ -237,8 +181,8 @@ def _embed_chunks(
             "feature_map": np.full((n, rows, columns, model.n_features), np.nan, np.float16),
         }
         if own_logits:
-            values["own_logit"] = np.full((n, len(_class_names(model))), np.nan, np.float32)
-        for indices, pixels, failed in run_photos(chunk.path.values[pending], model):
+            values["own_logit"] = np.full((n, len(class_names(model))), np.nan, np.float32)
+        for indices, pixels, failed in run_photos(chunk.path.values[pending], model, disk.CHUNK):
             for i, reason in failed.items():
                 status[pending[i]] = reason
             if indices:
@@ -269,31 +213,28 @@ def _features_group(path: Path, images: xr.Dataset, model: Model, resume: bool =
     if attrs["features_kept"]:
         dims["feature_map"] = {"y": rows, "x": columns, "feature": model.n_features}
     if attrs["head"] == "model" and model.own_head is None:
-        dims["own_logit"] = {"class": len(_class_names(model))}
+        dims["own_logit"] = {"class": len(class_names(model))}
     return disk.ChunkedGroup(
-        path, "features", dims, dtypes, images.image.values, attrs=_model_attrs(model), resume=resume
+        path, "features", dims, dtypes, images.image.values, attrs=model_attrs(model), resume=resume
     )
 
 
-# --- beginning and resuming ----------------------------------------------------------------------------------------------
+# --- beginning and resuming ---
 
 
 def _check_images(images: xr.Dataset, head: str, groups: str | None) -> None:
     missing = [v for v in ("species", "path", "width", "height", "status") if v not in images]
     if missing or "image" not in images.coords:
-        raise ValueError(f"Expected photos from fk.read_images(...). This Dataset lacks {', '.join(missing) or 'image'}.")
+        raise ValueError(
+            f"Expected photos from fk.read_images(...). This Dataset lacks {', '.join(missing) or 'image'}."
+        )
     if not usable(images).any():
         raise ValueError("None of these photos can be used: their 'status' says why.")
     if groups is not None and groups not in images:
         columns = [str(v) for v in images.data_vars if v not in ("path", "width", "height", "status")]
         raise ValueError(f"groups must name a column of the table. Got {groups!r}; there are {', '.join(columns)}.")
-    labels = np.unique(images.species.values[usable(images)].astype(str))
-    if head != "model" and len(labels[labels != ""]) < 2:
-        found = ", ".join(repr(s) for s in labels if s) or "no species names"
-        raise ValueError(
-            f"A species head compares at least two species. Got {found} instead: add photos of look-alikes, or explain "
-            "the network's own classes with analyze(..., head='model')."
-        )
+    if head != "model":
+        need_two_species(usable_labels(images))
 
 
 def _identity(images: xr.Dataset, model: Model, settings: dict[str, Any], groups: str | None) -> dict[str, Any]:
@@ -310,7 +251,8 @@ def _place(store: str | os.PathLike[str] | None) -> Path:
     folder = tempfile.mkdtemp(prefix="finerkit-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     warnings.warn(
-        "This study is in a temporary folder and goes with this session: give store='name.zarr' to keep it.", stacklevel=3
+        "This study is in a temporary folder and goes with this session: give store='name.zarr' to keep it.",
+        stacklevel=3,
     )
     return Path(folder, "study.zarr")
 
@@ -338,9 +280,11 @@ def _existing(path: Path, identity: dict[str, Any], overwrite: bool) -> str:
 def _begin(
     path: Path, images: xr.Dataset, model: Model, settings: dict[str, Any], identity: dict[str, Any], keep: bool
 ) -> None:
-    waiting = images.assign(status=("image", np.where(usable(images), disk.PENDING, images.status.values.astype(object))))
+    waiting = images.assign(
+        status=("image", np.where(usable(images), disk.PENDING, images.status.values.astype(object)))
+    )
     disk.write_images(path, waiting)
-    disk.write_root(path, **_model_attrs(model), **settings, features_kept=keep)
+    disk.write_root(path, **model_attrs(model), **settings, features_kept=keep)
     _features_group(path, images, model, resume=False)
     disk.write_root(path, identity=identity, complete=False)  # last: from here on the run can be resumed
 
@@ -356,64 +300,3 @@ def _keeps(keep: bool | int | str, photos: int, model: Model, path: Path) -> boo
     if isinstance(keep, int) and keep >= 0:
         return need <= keep
     raise ValueError(f"keep_features must be True, False, 'auto' or a number of bytes. Got {keep!r} instead.")
-
-
-def _class_names(model: Model) -> tuple[str, ...]:
-    if model.class_names:
-        return model.class_names
-    side = model.preprocess.image_size
-    count = model.logits(np.zeros((1, side, side, 3), np.uint8)).shape[1]
-    return tuple(f"class {i}" for i in range(count))
-
-
-# --- the model of a study ------------------------------------------------------------------------------------------------
-
-
-def _model_attrs(model: Model) -> dict[str, Any]:
-    return {
-        "model": model.name,
-        "weights_hash": model.weights_hash,
-        "pretrained": model.pretrained,
-        "grid": list(model.grid),
-        **model.preprocess.to_attrs(),
-    }
-
-
-def remember(model: Model) -> None:
-    """Keep a model findable by `model_of` for as long as someone uses it."""
-    _models[json.dumps(_model_attrs(model))] = model
-
-
-def model_of(study: xr.DataTree, model: Model | None = None) -> Model:
-    """Return the model that a study was made with: the given one if it is that, one in use, or loaded again by its name.
-
-    Raises
-    ------
-    ValueError
-        If it is not the same model (weights and preprocessing are compared), or cannot be loaded by name.
-    """
-    attrs = study.attrs
-    if model is None:
-        model = next((m for m in _models.values() if _same(m, attrs)), None)
-    if model is None:
-        pre = Preprocess.from_attrs(attrs)
-        try:
-            model = load_model(
-                attrs["model"], pre.image_size, fit=pre.fit, pretrained=bool(attrs["pretrained"]),
-                mean=pre.mean, std=pre.std, interpolation=pre.interpolation,
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"This study was made with the model {attrs['model']!r}, which cannot be loaded by name: pass it as model=..."
-            ) from error
-        remember(model)
-    if not _same(model, attrs):
-        raise ValueError(
-            f"This study was made with {attrs['model']!r} at {attrs['image_size']} pixels, fit {attrs['fit']!r}, weights "
-            f"{attrs['weights_hash'][:12]}. Got {model!r}, weights {model.weights_hash[:12]}: pass the same model."
-        )
-    return model
-
-
-def _same(model: Model, attrs: dict[str, Any]) -> bool:
-    return model.weights_hash == attrs["weights_hash"] and model.preprocess == Preprocess.from_attrs(attrs)

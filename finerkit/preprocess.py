@@ -1,4 +1,4 @@
-"""From photo to network input and back: a photo enters; square pixels leave, with where each grid cell lies on the photo."""
+"""From photo to network input and back: a photo enters; square pixels leave, with where each cell lies on it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Placement(NamedTuple):
     ``(left + j * cell_width, top + i * cell_height)``.
 
     Each field is a float, or an array with one entry per photo.
-    """  # noqa: D205, D400
+    """  # noqa: D205
 
     left: Any
     top: Any
@@ -119,7 +119,7 @@ class Preprocess:
         Returns
         -------
         Placement
-            In pixels of the original photo. With "pad", cells reach beyond the photo; with "crop", they leave its ends out.
+            In pixels of the original photo. With "pad", cells reach beyond it; with "crop", they leave its ends out.
         """
         width, height = np.asarray(width, np.float64), np.asarray(height, np.float64)
         rows, columns = grid
@@ -135,6 +135,6 @@ class Preprocess:
 
     def _pad_box(self, width: Any, height: Any) -> tuple[Any, Any, Any, Any]:
         """Left, top, width and height of the photo inside the padded square, in whole input pixels."""
-        scale = self.image_size / np.maximum(width, height)
+        scale = self.image_size / np.maximum(1, np.maximum(width, height))  # unreadable photos have size 0
         w, h = (np.maximum(1, np.rint(side * scale)) for side in (width, height))
         return (self.image_size - w) // 2, (self.image_size - h) // 2, w, h

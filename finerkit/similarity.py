@@ -25,8 +25,8 @@ MEASURES = {
 
 #: Columns taken as taxonomic ranks, highest first, compared without case.
 RANKS = (
-    "kingdom", "phylum", "class", "order", "superfamily", "family", "subfamily", "tribe", "subtribe", "genus", "subgenus",
-    "species_group", "breed_group",
+    "kingdom", "phylum", "class", "order", "superfamily", "family", "subfamily", "tribe", "subtribe", "genus",
+    "subgenus", "species_group", "breed_group",
 )  # fmt: skip
 
 
@@ -49,10 +49,10 @@ def similar_species(
     by
         - "embedding": cosine of the prototypes (mean embeddings), centred over species. Range -1 to 1.
         - "weights": cosine of the head's weights, centred over species. Range -1 to 1.
-        - "logits": the rule of the Finer-CAM paper, over the target's photos: minus the mean absolute difference between
-          the target's logit and the other's. In logits, at most 0; not symmetric.
-        - "confusion": mean cross-validated probability that the target's photos get of the other species and the other's
-          photos of the target. Range 0 to 1. The coordinate ``confused`` counts actual mistakes, both ways.
+        - "logits": the rule of the Finer-CAM paper, over the target's photos: minus the mean absolute difference
+          between the target's logit and the other's. In logits, at most 0; not symmetric.
+        - "confusion": mean cross-validated probability that the target's photos get of the other species and the
+          other's photos of the target. Range 0 to 1. The coordinate ``confused`` counts actual mistakes, both ways.
         - "taxonomy": share of the taxonomic ranks in the table on which both agree, counted from the highest rank down.
     k
         How many to return for a `target`; None for all. Without a target the whole matrix is returned.
@@ -80,7 +80,9 @@ def similar_species(
         matrix = _centred_cosine(study["species"]["prototype"].values)
     elif by == "weights":
         if "weight" not in study["species"]:
-            raise ValueError("This study's head has no weights (its logits are not linear): use by='embedding' or 'logits'.")
+            raise ValueError(
+                "This study's head has no weights (its logits are not linear): use by='embedding' or 'logits'."
+            )
         matrix = _centred_cosine(study["species"]["weight"].values)
     elif by == "logits":
         matrix = _logit_nearness(study, names)
@@ -98,7 +100,9 @@ def similar_species(
     target = resolve(target, names, hint="fk.similar_species(study) lists all.")
     row = scores.sel(target=target).drop_sel(species=target)
     if row.size and bool(row.isnull().all()):
-        raise ValueError(f"There is no photo of {target!r} that by={by!r} could use: try by='weights' or by='taxonomy'.")
+        raise ValueError(
+            f"There is no photo of {target!r} that by={by!r} could use: try by='weights' or by='taxonomy'."
+        )
     order = np.argsort(-np.nan_to_num(row.values, nan=-np.inf), kind="stable")
     return row.isel(species=order[:k])
 
@@ -164,7 +168,8 @@ def _taxonomy(study: xr.DataTree, names: list[str], ranks: Iterable[str] | None)
         chosen = [resolve(r, list(columns.values()), "column") for r in ranks]
     if not chosen:
         raise ValueError(
-            "by='taxonomy' needs columns such as 'family' and 'genus' in the table given to fk.read_images; this study has "
+            "by='taxonomy' needs columns such as 'family' and 'genus' in the table given to fk.read_images; "
+            "this study has "
             f"{', '.join(columns.values())}. Name others with ranks=[...], highest first."
         )
     labels = usable_labels(images)

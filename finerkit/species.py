@@ -29,8 +29,8 @@ class Head(NamedTuple):
 def fit_head(embedding: np.ndarray, labels: np.ndarray, kind: str = "linear", C: float = 1.0) -> Head:
     """Fit a head for the species in `labels`.
 
-    Both kinds work on standardised embeddings (zero mean, unit variance) and are folded back to raw ones, so that they act
-    directly on features:
+    Both kinds work on standardised embeddings (zero mean, unit variance) and are folded back to raw ones, so that they
+    act directly on features:
 
     - "linear": multinomial logistic regression with an L2 penalty of strength ``1 / C``;
     - "nearest_mean": no training; with standardised ``z`` and class means ``m_k`` the logit is
@@ -111,7 +111,8 @@ def cross_validate(
     Returns
     -------
     numpy.ndarray
-        (image, species), species in alphabetical order; NaN for species that were absent from the fold's training photos.
+        (image, species), species in alphabetical order; NaN for species that were absent from the fold's training
+        photos.
 
     Warns
     -----
@@ -144,7 +145,7 @@ def cross_validate(
 
 
 def _stratifiable(labels: np.ndarray, folds: int) -> np.ndarray:
-    """Labels with species too rare for any stratification lumped, which scikit-learn otherwise refuses when all are rare."""
+    """Labels for stratified folds; all the same where every species is rare, which scikit-learn would refuse."""
     names, count = np.unique(labels.astype(str), return_counts=True)
     return labels.astype(str) if count.max() >= folds else np.full(len(labels), names[0])
 
@@ -196,7 +197,7 @@ def trained_tables(
     """
     labels = usable_labels(images)
     known = labels != ""
-    _need_two_species(labels[known])
+    need_two_species(labels)
     head = fit_head(embedding[known], labels[known], kind, C)
     logits = head.logits(embedding)
     members = images[groups].values.astype(str)[known] if groups else None
@@ -234,8 +235,8 @@ def own_tables(
     classes
         Names of the network's classes.
     linear
-        Weight (class, feature) and bias of its classifier, or None where its logits are not linear in the embedding; then
-        the species get no ``weight`` and ``bias``.
+        Weight (class, feature) and bias of its classifier, or None where its logits are not linear in the embedding;
+        then the species get no ``weight`` and ``bias``.
     own_logit
         (image, class) logits of the network, needed where `linear` is None.
     """
@@ -276,12 +277,14 @@ def _predictions(names: np.ndarray, images: xr.Dataset, logits: np.ndarray) -> x
     )
 
 
-def _need_two_species(labels: np.ndarray) -> None:
-    names, count = np.unique(labels, return_counts=True)
+def need_two_species(labels: np.ndarray) -> None:
+    """Raise ValueError unless the labels, "" left out, name at least two species."""
+    names, count = np.unique(labels[labels != ""], return_counts=True)
     if len(names) >= 2:
         return
-    found = f"only {names[0]!r} ({count[0]} photos)" if len(names) else "no labelled photo"
+    found = f"only {str(names[0])!r} ({count[0]} photos)" if len(names) else "no photo with a species name"
     raise ValueError(
-        f"A species head compares at least two species. Got {found} instead: add photos of its look-alikes, or explain the "
+        f"A species head compares at least two species. Got {found} instead: add photos of its look-alikes, or "
+        "explain the "
         "network's own classes with analyze(..., head='model')."
     )

@@ -54,8 +54,8 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     Returns
     -------
     xarray.DataTree
-        Groups as DESIGN describes them: ``/images``, ``/features``, ``/species``, ``/predictions``, ``/comparisons/...``.
-        ``xarray.open_datatree(store)`` gives the same.
+        Groups as DESIGN describes them: ``/images``, ``/features``, ``/species``, ``/predictions``,
+        ``/comparisons/...``. ``xarray.open_datatree(store)`` gives the same.
 
     Raises
     ------
@@ -66,7 +66,9 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     """
     path = Path(store)
     if not path.exists():
-        raise FileNotFoundError(f"There is no study at {str(path)!r}. Make one with fk.analyze(images, store={str(path)!r}).")
+        raise FileNotFoundError(
+            f"There is no study at {str(path)!r}. Make one with fk.analyze(images, store={str(path)!r})."
+        )
     attrs = read_root(path)
     if "schema_version" not in attrs:
         raise ValueError(f"{str(path)!r} is not a finerkit study. Make one with fk.analyze(images, store='name.zarr').")
@@ -103,7 +105,9 @@ def as_study(study: xr.DataTree | str | os.PathLike[str]) -> xr.DataTree:
             raise ValueError("This DataTree has no group 'images': expected a study, from fk.analyze or fk.open_study.")
         return study
     if isinstance(study, xr.Dataset | xr.DataArray):
-        raise TypeError(f"Expected a study (fk.analyze, fk.open_study) or its path. Got a {type(study).__name__} instead.")
+        raise TypeError(
+            f"Expected a study (fk.analyze, fk.open_study) or its path. Got a {type(study).__name__} instead."
+        )
     return open_study(study)
 
 
@@ -172,7 +176,9 @@ class ChunkedGroup:
         resume: bool = False,
     ) -> None:
         if not resume:
-            write_group(store, group, xr.Dataset(coords={"image": images.astype(object), **(coords or {})}), **(attrs or {}))
+            write_group(
+                store, group, xr.Dataset(coords={"image": images.astype(object), **(coords or {})}), **(attrs or {})
+            )
         handle = zarr.open_group(store, path=group, mode="r+", use_consolidated=False)
         self._arrays = {}
         for name, others in dims.items():

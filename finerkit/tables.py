@@ -33,8 +33,8 @@ def evidence_table(
     -------
     pandas.DataFrame
         Indexed by ``image``. Columns: ``true_species``; ``target``; ``logit: NAME`` of the target and each reference;
-        ``margin``, the target's logit less the weighted mean of the references' (logits); ``peak``, the largest cell of the
-        contrast (logits); ``peak_x``, ``peak_y``, that cell's centre in pixels of the upright original photo;
+        ``margin``, the target's logit less the weighted mean of the references' (logits); ``peak``, the largest cell
+        of the contrast (logits); ``peak_x``, ``peak_y``, that cell's centre in pixels of the upright original photo;
         ``top_5_percent``, the share of the positive evidence held by the strongest 5 % of the cells (at least one);
         ``strength``. Photos that could not be explained have NaN.
     """

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from finerkit.evidence import DEFAULT_STRENGTH
 from finerkit.figures.colours import colours, for_plotly
-from finerkit.figures.panels import Grid, Row, contrast_panels, shown
+from finerkit.figures.panels import Grid, Row, contrast_panels
 from finerkit.figures.print_grid import save_grid
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ _PANEL_WIDTH, _GAP = 240, 26  # screen pixels
 class ContrastFigure(go.Figure):
     """A plotly figure that knows what it shows, so that it can be saved for print without a browser or a network."""
 
-    _grid: Grid
-    _rgba: np.ndarray
+    def __init__(self, *args: Any, grid: Grid | None = None, rgba: np.ndarray | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._grid, self._rgba = grid, rgba
 
     @property
     def caption(self) -> str:
@@ -41,7 +42,8 @@ class ContrastFigure(go.Figure):
     def save(self, path: str | os.PathLike[str], width_mm: float = 180, dpi: int = 300) -> Path:
         """Save the grid for print; works offline.
 
-        Drawn anew from the same numbers; later changes to the plotly layout are not part of it (``write_html`` keeps them).
+        Drawn anew from the same numbers; later changes to the plotly layout are not part of it (``write_html`` keeps
+        them).
 
         Parameters
         ----------
@@ -86,8 +88,8 @@ def contrast_grid(
     objective, references, relu
         See `finerkit.contrast`.
     scale
-        "shared": one colour scale in logits, so that panels compare; "image" and "panel": relative to the largest value of
-        the photo or of the panel (each panel's title says its maximum in logits).
+        "shared": one colour scale in logits, so that panels compare; "image" and "panel": relative to the largest
+        value of the photo or of the panel (each panel's title says its maximum in logits).
     cmap
         Perceptual colour map: one of `finerkit.figures.SEQUENTIAL`, or with ``relu=False`` of `DIVERGING`.
     opacity
@@ -104,9 +106,7 @@ def contrast_grid(
         pair, strengths, images, objective=objective, references=references, relu=relu, scale=scale, pixels=pixels
     )
     rgba = colours(cmap, grid.signed, opacity)
-    figure = ContrastFigure(_draw(grid, rgba))
-    figure._grid, figure._rgba = grid, rgba
-    return figure
+    return ContrastFigure(_draw(grid, rgba), grid=grid, rgba=rgba)
 
 
 def _draw(grid: Grid, rgba: np.ndarray) -> go.Figure:
@@ -116,7 +116,12 @@ def _draw(grid: Grid, rgba: np.ndarray) -> go.Figure:
     heights = [_PANEL_WIDTH * min(1.6, row.height / row.width) for row in grid.rows]
     inner = sum(heights) + (rows - 1) * _GAP
     figure = make_subplots(
-        rows, columns, subplot_titles=titles, row_heights=heights, horizontal_spacing=0.01, vertical_spacing=_GAP / inner
+        rows,
+        columns,
+        subplot_titles=titles,
+        row_heights=heights,
+        horizontal_spacing=0.01,
+        vertical_spacing=_GAP / inner,
     )
     figure.update_annotations(font_size=12)
     for i, row in enumerate(grid.rows, 1):
@@ -141,10 +146,8 @@ def _draw(grid: Grid, rgba: np.ndarray) -> go.Figure:
 
 def _place_photo(figure: go.Figure, row: Row, source: str, i: int, j: int) -> None:
     """Put the photo on axes that run in pixels of the original, y downwards."""
-    figure.add_layout_image(
-        {"source": source, "x": 0, "y": 0, "sizex": row.width, "sizey": row.height, "sizing": "stretch", "layer": "below"},
-        row=i, col=j,
-    )  # fmt: skip
+    size = {"x": 0, "y": 0, "sizex": row.width, "sizey": row.height}
+    figure.add_layout_image({"source": source, **size, "sizing": "stretch", "layer": "below"}, row=i, col=j)
     if j == 1:  # an empty trace, so that plotly draws the axes
         hover = f"{html.escape(row.image)}<br>margin {row.margin:.2f} logits<extra></extra>"
         corner = {"x": [row.width / 2], "y": [row.height / 2], "marker": {"size": 60, "opacity": 0}}
@@ -158,6 +161,7 @@ def _heatmap(grid: Grid, row: Row, j: int) -> go.Heatmap:
     panel = row.panels[j]
     height, width = panel.values.shape
     divisor = 1.0 if grid.scale == "shared" or panel.top == 0 else panel.top
+    words = f"{html.escape(grid.columns[j + 1])}<br>%{{customdata:.3f}} logits<br>x %{{x:.0f}}, y %{{y:.0f}} px"
     return go.Heatmap(
         z=panel.values.astype(np.float64) / divisor,
         customdata=panel.values.astype(np.float64),
@@ -165,7 +169,7 @@ def _heatmap(grid: Grid, row: Row, j: int) -> go.Heatmap:
         y=row.top + (np.arange(height) + 0.5) * row.cell_height,
         zsmooth="best",
         coloraxis="coloraxis",
-        hovertemplate=f"{html.escape(grid.columns[j + 1])}<br>%{{customdata:.3f}} logits<br>x %{{x:.0f}}, y %{{y:.0f}} px<extra></extra>",
+        hovertemplate=words + "<extra></extra>",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a contrast grid shows, before anyone draws it: a comparison enters; photos, values, positions and words leave."""
+"""What a contrast grid shows, before it is drawn: a comparison enters; photos, values, places and words leave."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Row:
-    """One photo with its panels. Sizes and positions in pixels of the upright original; ``photo`` may be a smaller copy."""
+    """One photo and its panels. Sizes and places in pixels of the upright original; ``photo`` may be smaller."""
 
     image: str
     photo: Image.Image
@@ -92,7 +92,7 @@ def contrast_panels(
     scale: str,
     pixels: int,
 ) -> Grid:
-    """Gather what `finerkit.figures.contrast_grid` draws; its parameters, `pixels` being the longest side of the photos."""
+    """Gather what `finerkit.figures.contrast_grid` draws, from its parameters; `pixels` is the photos' longest side."""
     choice(scale, SCALES, "scale")
     strengths = np.unique(np.atleast_1d(np.asarray(strengths, np.float64)))
     chosen = pair.sel(image=_pick(pair, images))
@@ -114,7 +114,9 @@ def contrast_panels(
         )
         place = (float(one[v]) for v in ("cell_left", "cell_top", "cell_width", "cell_height"))
         size = int(one.width), int(one.height)
-        rows.append(Row(str(image), _photo(str(one.path.item()), size, pixels), *size, *place, float(margins[i]), panels))
+        rows.append(
+            Row(str(image), _photo(str(one.path.item()), size, pixels), *size, *place, float(margins[i]), panels)
+        )
     return Grid(
         target=attrs["target"],
         references=tuple(attrs["references"]),
@@ -122,7 +124,9 @@ def contrast_panels(
         rows=tuple(rows),
         signed=not relu,
         scale=scale,
-        legend=f"contrast in logits, {_SCALE_WORDS[scale]}" if scale == "shared" else f"contrast, {_SCALE_WORDS[scale]}",
+        legend=f"contrast in logits, {_SCALE_WORDS[scale]}"
+        if scale == "shared"
+        else f"contrast, {_SCALE_WORDS[scale]}",
         caption=_caption(pair, attrs, strengths, relu, scale),
     )
 
@@ -143,7 +147,11 @@ def _pick(pair: xr.Dataset, images: int | str | Iterable[str]) -> list[str]:
             raise ValueError(f"images must be a number in the range [1, inf), or ids. Got {images} instead.")
         order = evidence_table(usable)["margin"].sort_values(ascending=False, kind="stable").index
         return list(order[np.unique(np.linspace(0, len(order) - 1, min(images, len(order))).round().astype(int))])
-    wanted = [images] if isinstance(images, str) else [str(i) for i in np.atleast_1d(getattr(images, "values", list(images)))]
+    wanted = (
+        [images]
+        if isinstance(images, str)
+        else [str(i) for i in np.atleast_1d(getattr(images, "values", list(images)))]
+    )
     if not wanted:
         raise ValueError("images is empty: name at least one photo, or give a number.")
     return [resolve(w, known, "photo in this comparison") for w in wanted]

@@ -1,4 +1,4 @@
-"""The contrast grid on paper: what it shows enters; a PNG, SVG, PDF or HTML file leaves. Needs no browser and no network."""
+"""The contrast grid on paper: what it shows enters; a PNG, SVG, PDF or HTML file leaves. Needs no browser."""
 
 from __future__ import annotations
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from finerkit.models.model import Model
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor, nn
+
+    from finerkit.models.model import Model
 
 #: Stands for the pooled features themselves, where the network is cut.
 FEATURES = "features"
@@ -83,14 +83,14 @@ def gradcam_evidence(
         gradients = _gradients(chosen, leaf, layer)  # (class, batch, ...layer)
     layout = model.split.layout if layer == FEATURES else model.layer_layout(leaf)
     activation = model.as_cells(leaf.detach(), layout).float()
-    weights = torch.stack([model.as_cells(g, layout).float().mean((1, 2)) for g in gradients], 1)  # (batch, class, channel)
+    weights = torch.stack(
+        [model.as_cells(g, layout).float().mean((1, 2)) for g in gradients], 1
+    )  # (batch, class, channel)
     evidence = torch.einsum("byxc,bkc->bkyx", activation, weights)
     return evidence.cpu().numpy(), chosen.detach().float().cpu().numpy()
 
 
-def _run_from(
-    model: Model, x: Tensor, layer: str, head: tuple[np.ndarray, np.ndarray] | None
-) -> tuple[Tensor, Tensor]:
+def _run_from(model: Model, x: Tensor, layer: str, head: tuple[np.ndarray, np.ndarray] | None) -> tuple[Tensor, Tensor]:
     """Run the network with a fresh leaf in place of the layer's output; return the leaf and all logits."""
     caught: list[Tensor] = []
 
@@ -106,7 +106,7 @@ def _run_from(
     return caught[0], logits
 
 
-def _own_logits(model: Model, x: Tensor, layer: str, cut: object) -> Tensor:
+def _own_logits(model: Model, x: Tensor, layer: str, cut: Callable[[Tensor], Tensor]) -> Tensor:
     if layer != FEATURES:
         return model.module(x)
     split = model.split.features
@@ -118,7 +118,9 @@ def _own_logits(model: Model, x: Tensor, layer: str, cut: object) -> Tensor:
     raise ValueError(f"{model.name} is cut by a function, so name the layer to explain: compare(..., layer='...').")
 
 
-def _head_logits(model: Model, x: Tensor, layer: str, cut: object, head: tuple[np.ndarray, np.ndarray]) -> Tensor:
+def _head_logits(
+    model: Model, x: Tensor, layer: str, cut: Callable[[Tensor], Tensor], head: tuple[np.ndarray, np.ndarray]
+) -> Tensor:
     weight, bias = (torch.as_tensor(np.asarray(v), dtype=torch.float32, device=x.device) for v in head)
     split = model.split.features
     if layer != FEATURES:

@@ -60,7 +60,8 @@ def load_model(
     pretrained
         For timm names: load the published weights from the hub. False draws random ones (seed 0), for tests.
     weights
-        A checkpoint file (safetensors, or a torch state dict, which is read with ``weights_only=True``) to load instead.
+        A checkpoint file (safetensors, or a torch state dict, which is read with ``weights_only=True``) to load
+        instead.
     split
         How to cut a module that finerkit does not know.
     mean, std, interpolation
@@ -131,7 +132,8 @@ def _try_out(model: Model) -> None:
     if isinstance(patch, tuple) and (size % patch[0] or size % patch[1]):
         below = size // patch[0] * patch[0]
         raise ValueError(
-            f"{model.name} has patches of {patch[0]} pixels, so image_size must be a multiple of {patch[0]}. Got {size} "
+            f"{model.name} has patches of {patch[0]} pixels, so image_size must be a multiple of {patch[0]}. "
+            f"Got {size} "
             f"instead: try {below or patch[0]} or {below + patch[0]}."
         )
     try:
@@ -145,7 +147,7 @@ def _try_out(model: Model) -> None:
         ) from error
 
 
-# --- timm ----------------------------------------------------------------------------------------------------------------
+# --- timm ---
 
 
 def _timm_module(
@@ -158,7 +160,8 @@ def _timm_module(
     if not timm_name.startswith(("hf-hub:", "hf_hub:")) and not timm.is_model(timm_name):
         near = difflib.get_close_matches(name, [EMBEDDED, *timm.list_models()], n=3)
         raise ValueError(
-            f"No model named {name!r}. " + (f"Did you mean {' or '.join(map(repr, near))}? " if near else "")
+            f"No model named {name!r}. "
+            + (f"Did you mean {' or '.join(map(repr, near))}? " if near else "")
             + "Known are 'efficientnet-lite0' and every name in timm.list_models()."
         )
     from_hub = pretrained and weights is None and not embedded
@@ -227,7 +230,7 @@ def _forward_features(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return module.forward_features(x)
 
 
-# --- weights -------------------------------------------------------------------------------------------------------------
+# --- weights ---
 
 
 def _load_embedded(module: nn.Module) -> None:
@@ -273,6 +276,4 @@ def _imagenet_names() -> tuple[str, ...]:
 
     info = timm.data.ImageNetInfo()
     names = [info.index_to_description(i) for i in range(1000)]
-    return tuple(
-        n if names.count(n) == 1 else f"{n} ({info.index_to_label_name(i)})" for i, n in enumerate(names)
-    )
+    return tuple(n if names.count(n) == 1 else f"{n} ({info.index_to_label_name(i)})" for i, n in enumerate(names))

@@ -1,4 +1,4 @@
-"""A network ready for use: square uint8 pixels enter; features per cell, or logits, leave. The only place that runs it."""
+"""A network ready for use: square uint8 pixels enter; features per cell, or logits, leave."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Model:
         self.class_names = class_names
         self.pretrained = pretrained
         self.device = device or torch.device("cpu")
-        # channels_last is two to five times quicker for convolutions on CPU and quicker on GPU; no effect on transformers.
+        # channels_last: convolutions are two to five times quicker on CPU, quicker on GPU; no effect on transformers.
         self.module = module.eval().to(self.device, memory_format=torch.channels_last)
 
     def __repr__(self) -> str:
@@ -98,7 +98,9 @@ class Model:
     def input(self, pixels: np.ndarray) -> Tensor:
         """Normalise uint8 pixels (batch, S, S, 3) to the network's input (batch, 3, S, S) on its device."""
         x = torch.from_numpy(np.array(pixels)).to(self.device).permute(0, 3, 1, 2)  # already channels_last in memory
-        mean, std = (torch.tensor(v, device=self.device).view(1, 3, 1, 1) for v in (self.preprocess.mean, self.preprocess.std))
+        mean, std = (
+            torch.tensor(v, device=self.device).view(1, 3, 1, 1) for v in (self.preprocess.mean, self.preprocess.std)
+        )
         return (x.float() / 255 - mean) / std
 
     @torch.inference_mode()
@@ -129,7 +131,7 @@ class Model:
         return self.module(self.input(pixels)).float().cpu().numpy()
 
     def cells(self, x: Tensor) -> Tensor:
-        """Run the network on its input up to the pooled features: (batch, y, x, feature), with gradients where enabled."""
+        """Run the network up to the pooled features: (batch, y, x, feature), with gradients where enabled."""
         if callable(self.split.features):
             return self.as_cells(self.split.features(self.module, x))
         caught: list[Tensor] = []
@@ -154,7 +156,7 @@ class Model:
 
     @contextmanager
     def hooked(self, layer: str, see: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
-        """Inside the block, `see` gets the layer's output, and may return another to go on with. The hook never outlives it."""
+        """Inside the block, `see` gets the layer's output and may return another; the hook never outlives the block."""
 
         def hook(_module: nn.Module, _args: tuple, output: Tensor) -> Tensor | None:
             if not isinstance(output, torch.Tensor):
@@ -169,7 +171,7 @@ class Model:
 
     @cached_property
     def own_head(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Weight (class, feature) and bias (class) of the network's own classifier, if it is linear in the mean of the cells.
+        """Weight (class, feature) and bias (class) of the network's own classifier, if linear in the mean of the cells.
 
         Tested on a random input rather than believed: networks differ in norms, hidden layers and class tokens between
         the features and the logits. None where the logits do not follow from the mean.

@@ -94,6 +94,12 @@ def guess_layout(output: Tensor, usual: str) -> str:
     """Layout of some inner layer: tokens have three axes; of two equal axes, those are the rows and columns."""
     if output.ndim == 3:
         return "NLC"
+    if output.ndim != 4:
+        raise ValueError(
+            f"A layer to explain gives a map or tokens: 4 or 3 axes. Got an output of shape "
+            f"{tuple(output.shape)} instead: "
+            "choose an earlier layer."
+        )
     _, a, b, c = output.shape
     if a == b != c:
         return "NHWC"

@@ -1,0 +1,130 @@
+"""The command line: arguments enter; the same verbs as in Python run; findings and file names are printed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finerkit._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``finerkit``; the exit status is 0, 2 for wrong input (explained in one line), or 130 if interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        print("Interrupted. What was finished is kept: run the same command again to go on.", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        if options.debug:
+            raise
+        print(f"finerkit: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "finerkit", description="What tells a species from its look-alikes: where on the body, how consistently."
+    )
+    parser.add_argument("--version", action="version", version=f"finerkit {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _add_demo(verbs)
+    _add_analyze(verbs)
+    _add_compare(verbs)
+    return parser
+
+
+def _add_demo(verbs: argparse._SubParsersAction) -> None:
+    demo = verbs.add_parser("demo", help="run the main job on embedded photos (about a minute)")
+    demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="folder to write (default: demo)")
+    demo.add_argument("--photos", type=int, default=24, help="rendered photos per species (default: 24)")
+    demo.set_defaults(run=_demo)
+
+
+def _add_analyze(verbs: argparse._SubParsersAction) -> None:
+    verb = verbs.add_parser("analyze", help="embed photos, fit the species head, keep a study")
+    verb.add_argument("source", help="folder of species folders, flat folder, or table")
+    verb.add_argument("--store", required=True, metavar="NAME.zarr", help="study to write, or to go on with")
+    verb.add_argument("--table", metavar="FILE", help="CSV, TSV or Parquet table of the photos in SOURCE")
+    verb.add_argument("--species", metavar="COLUMN", help="the table's column with the species")
+    verb.add_argument("--path", metavar="COLUMN", help="the table's column with the file")
+    verb.add_argument("--model", default="efficientnet-lite0", help="'efficientnet-lite0' (default) or any timm name")
+    verb.add_argument("--weights", metavar="FILE", help="checkpoint to load into the model")
+    verb.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the network's input")
+    verb.add_argument("--fit", default="squash", choices=("squash", "pad", "crop"), help="how photos are made square")
+    verb.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
+    verb.add_argument("--head", default="linear", choices=("linear", "nearest_mean", "model"))
+    verb.add_argument("--groups", metavar="COLUMN", help="photos with equal values stay in one fold (individuals)")
+    verb.add_argument("--keep-features", default="auto", choices=("auto", "yes", "no"), help="keep feature maps")
+    verb.add_argument("--overwrite", action="store_true", help="replace a different study of that name")
+    verb.set_defaults(run=_analyze)
+
+
+def _add_compare(verbs: argparse._SubParsersAction) -> None:
+    verb = verbs.add_parser("compare", help="what tells a species of a study from others: figure and table")
+    verb.add_argument("store", metavar="NAME.zarr", help="study, from 'finerkit analyze'")
+    verb.add_argument("target", help="species to explain")
+    verb.add_argument("--references", nargs="+", metavar="SPECIES", help="default: the nearest look-alikes")
+    verb.add_argument("-k", type=int, default=3, help="how many look-alikes (default: 3)")
+    verb.add_argument("--by", default=None, help="embedding, weights, logits, confusion or taxonomy")
+    verb.add_argument("--method", default="cam", choices=("cam", "gradcam"))
+    verb.add_argument("--layer", help="for gradcam: the layer's dotted name")
+    verb.add_argument("--objective", default="mean", choices=("mean", "softmax", "official"))
+    verb.add_argument("--strength", type=float, nargs="+", default=[0.0, 0.6, 1.0], help="default: 0 0.6 1")
+    verb.add_argument("--photos", type=int, default=4, help="rows of the figure (default: 4)")
+    verb.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write (default: here)")
+    verb.set_defaults(run=_compare)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    if options.photos < 5:
+        raise ValueError(
+            f"--photos must be in the range [5, inf), for five folds of cross-validation. Got {options.photos}."
+        )
+    from finerkit.demo import run_demo
+
+    run_demo(options.out, options.photos)
+
+
+def _analyze(options: argparse.Namespace) -> None:
+    import finerkit as fk
+
+    images = fk.read_images(options.source, options.table, species=options.species, path=options.path)
+    model = fk.load_model(options.model, options.image_size, options.device, fit=options.fit, weights=options.weights)
+    keep = {"auto": "auto", "yes": True, "no": False}[options.keep_features]
+    study = fk.analyze(
+        images, model, options.store, options.head,
+        keep_features=keep, groups=options.groups, overwrite=options.overwrite,
+    )  # fmt: skip
+    status = study["images"]["status"].values
+    print(
+        f"{int((status == 'ok').sum())} of {len(status)} photos analysed, {study['species'].sizes['species']} species."
+    )
+    if "accuracy" in study["species"].attrs:
+        print(f"Cross-validated accuracy: {study['species'].attrs['accuracy']:.3f}")
+    print(f"Study: {options.store}")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    import finerkit as fk
+    from finerkit.report import summary, write_report
+
+    pair = fk.compare(
+        options.store, options.target, options.references or options.k, options.method,
+        objective=options.objective, by=options.by, layer=options.layer,
+    )  # fmt: skip
+    print(summary(pair))
+    files = write_report(pair, options.out, options.strength, options.photos)
+    print(f"Picture     {files.picture}\nInteractive {files.interactive}\nTable       {files.table}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Which model made a study: a `Model` enters and its facts leave, or a study enters and its `Model` leaves."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from finerkit.models import Model, load_model
+from finerkit.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# Models in use, so that a question right after the analysis does not load one again.
+_models: WeakValueDictionary[str, Model] = WeakValueDictionary()
+
+
+def model_attrs(model: Model) -> dict[str, Any]:
+    """What a dataset's attrs say of the model that made it."""
+    return {
+        "model": model.name,
+        "weights_hash": model.weights_hash,
+        "pretrained": model.pretrained,
+        "grid": list(model.grid),
+        **model.preprocess.to_attrs(),
+    }
+
+
+def remember(model: Model) -> None:
+    """Keep a model findable by `model_of` for as long as someone uses it."""
+    _models[json.dumps(model_attrs(model))] = model
+
+
+def model_of(study: xr.DataTree, model: Model | None = None) -> Model:
+    """Return the model that a study was made with: the one given, one in use, or one loaded again by its name.
+
+    Raises
+    ------
+    ValueError
+        If it is not the same model (weights and preprocessing are compared), or cannot be loaded by name.
+    """
+    attrs = study.attrs
+    if model is None:
+        model = next((m for m in _models.values() if _same(m, attrs)), None)
+    if model is None:
+        pre = Preprocess.from_attrs(attrs)
+        try:
+            model = load_model(
+                attrs["model"],
+                pre.image_size,
+                fit=pre.fit,
+                pretrained=bool(attrs["pretrained"]),
+                mean=pre.mean,
+                std=pre.std,
+                interpolation=pre.interpolation,
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"This study was made with the model {attrs['model']!r}, which cannot be loaded by name: pass "
+                "it as model=..."
+            ) from error
+        remember(model)
+    if not _same(model, attrs):
+        raise ValueError(
+            f"This study was made with {attrs['model']!r} at {attrs['image_size']} pixels, fit "
+            f"{attrs['fit']!r}, weights "
+            f"{attrs['weights_hash'][:12]}. Got {model!r}, weights {model.weights_hash[:12]}: pass the same model."
+        )
+    return model
+
+
+def _same(model: Model, attrs: dict[str, Any]) -> bool:
+    return model.weights_hash == attrs["weights_hash"] and model.preprocess == Preprocess.from_attrs(attrs)
+
+
+def class_names(model: Model) -> tuple[str, ...]:
+    """Names of the network's own classes, numbered where they are unknown."""
+    if model.class_names:
+        return model.class_names
+    side = model.preprocess.image_size
+    count = model.logits(np.zeros((1, side, side, 3), np.uint8)).shape[1]
+    return tuple(f"class {i}" for i in range(count))
