@@ -155,7 +155,7 @@ def _entries(
 ) -> tuple[Path, pd.DataFrame]:
     """Return the root folder and a frame with the columns image, path, species and the user's own."""
     if not isinstance(source, pd.DataFrame):
-        source = Path(source).expanduser()
+        source = Path(source)
         if not source.exists():
             raise FileNotFoundError(
                 f"{str(source)!r} does not exist (looked in {str(Path.cwd())!r}). Expected a folder of photos or a "
@@ -168,10 +168,9 @@ def _entries(
             "`table` describes the photos of a folder, and `source` is itself a table: "
             "read_images(folder, table) or read_images(table, root=folder)."
         )
-    frame, home = (
-        (source, Path()) if isinstance(source, pd.DataFrame) else (read_table(source, path, species), source.parent)
-    )
-    return _absolute(home if root is None else root), table_entries(frame, species, path)
+    if isinstance(source, pd.DataFrame):
+        return _absolute(root or "."), table_entries(source, species, path)
+    return _absolute(root or source.parent), table_entries(read_table(source, path, species), species, path)
 
 
 def _folder_entries(
@@ -194,12 +193,12 @@ def _folder_entries(
                 f"read_images({str(source)!r}, 'table.csv', species=..., path=...)."
             )
         return base, _walk(base)
-    frame = table if isinstance(table, pd.DataFrame) else read_table(Path(table).expanduser(), path, species)
+    frame = table if isinstance(table, pd.DataFrame) else read_table(Path(table), path, species)
     return base, table_entries(frame, species, path)
 
 
 def _absolute(folder: str | os.PathLike[str]) -> Path:
-    return Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - Path.absolute keeps '..' in the middle
+    return Path(os.path.abspath(folder))  # noqa: PTH100 - Path.absolute keeps '..' in the middle
 
 
 def _walk(base: Path) -> pd.DataFrame:
@@ -244,11 +243,7 @@ def _portable(base: Path, path: str) -> str:
 def _located(base: Path, path: str) -> str:
     """The absolute path, in the spelling that exists: tables come from systems with other slashes and accents."""
     for slashes in (path, path.replace("\\", "/")):
-        for spelling in (
-            slashes,
-            unicodedata.normalize("NFC", slashes),
-            unicodedata.normalize("NFD", slashes),
-        ):
+        for spelling in (slashes, unicodedata.normalize("NFC", slashes), unicodedata.normalize("NFD", slashes)):
             if os.path.lexists(base / spelling):
                 return os.path.normpath(base / spelling)
     return os.path.normpath(base / path)

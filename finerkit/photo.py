@@ -80,7 +80,7 @@ def look_at(path: str | os.PathLike[str], check: str = "decode", max_pixels: int
     try:
         with _opened(path, max_pixels) as image:
             width, height = image.size
-            if _orientation(image) >= 5:
+            if _orientation(image) in {5, 6, 7, 8}:
                 width, height = height, width
             if check == "decode":
                 image.draft("RGB", (max(1, width // 8), max(1, height // 8)))  # all bytes are read, but few pixels made
@@ -110,7 +110,8 @@ def _opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Ima
             raise PhotoError("not a regular file")
         if file.stat().st_size == 0:
             raise PhotoError("empty file (0 bytes)")
-        with Image.open(file) as image:
+        # As a stream: given a name, Pillow maps uncompressed files, and scrambles TIFFs that lie on their side.
+        with file.open("rb") as stream, Image.open(stream) as image:
             if image.width * image.height > max_pixels:
                 raise PhotoError(f"too large: {image.width} x {image.height} pixels, more than {max_pixels:,} in all")
             yield image

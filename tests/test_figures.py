@@ -1,0 +1,215 @@
+"""Figures are tested by what they would draw, and by reading back what was drawn."""
+
+import xml.etree.ElementTree as ET
+
+import matplotlib.image
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image
+
+import finerkit as fk
+from finerkit.figures.colours import colours, for_plotly
+from finerkit.figures.panels import contrast_panels
+
+HOSTILE = "<script>alert('$x^2$')</script> & co"
+
+
+def make_pair(tmp_path, species=("a", "b"), sizes=((60, 40), (30, 90)), seed=0):
+    """Two photos, plain grey; evidence for the target only in cell (1, 2) of a 4 x 4 grid, stronger in the second."""
+    evidence = np.zeros((2, 2, 4, 4), np.float32)
+    evidence[0, 0, 1, 2], evidence[1, 0, 1, 2] = 1.0, 2.0
+    evidence[:, 1, 3, 3] = 0.5
+    paths = []
+    for i, size in enumerate(sizes):
+        paths.append(str(tmp_path / f"{i}.png"))
+        Image.new("RGB", size, (128, 128, 128)).save(paths[-1])
+    width, height = np.array(sizes).T
+    per_image = {
+        "true_species": [species[0]] * 2, "path": paths, "status": ["ok"] * 2, "width": width, "height": height,
+        "cell_left": [0.0] * 2, "cell_top": [0.0] * 2, "cell_width": width / 4, "cell_height": height / 4,
+    }  # fmt: skip
+    return xr.Dataset(
+        {
+            "evidence": (("image", "species", "y", "x"), evidence),
+            "logit": (("image", "species"), evidence.sum((2, 3))),
+            "bias": ("species", [0.0, 0.0]),
+            **{k: ("image", np.array(v, object if isinstance(v[0], str) else float)) for k, v in per_image.items()},
+        },
+        {"image": [f"{HOSTILE}/0.png", "1.png"], "species": list(species)},
+        {"target": species[0], "references": [species[1]], "objective": "mean", "method": "cam", "additive": True,
+         "picked_by": "embedding", "model": "test"},
+    )  # fmt: skip
+
+
+def panels(pair, strengths=(0, 1), images=2, **kwargs):
+    options = {"objective": None, "references": None, "relu": True, "scale": "shared", "pixels": 50} | kwargs
+    return contrast_panels(pair, strengths, images, **options)
+
+
+def test_what_is_drawn_is_the_contrast(tmp_path):
+    pair = make_pair(tmp_path)
+    grid = panels(pair, (1, 0))
+    assert grid.columns == ("photo", "strength 0", "strength 1")
+    assert [r.image for r in grid.rows] == ["1.png", f"{HOSTILE}/0.png"]  # from the largest margin down
+    for row in grid.rows:
+        for panel, g in zip(row.panels, (0, 1), strict=True):
+            np.testing.assert_allclose(panel.values, fk.contrast(pair, g).sel(image=row.image))
+    assert (grid.rows[0].width, grid.rows[0].height) == (30, 90)
+    assert grid.rows[0].margin == pytest.approx(1.5)
+    assert "logits" in grid.legend
+
+
+def test_scales(tmp_path):
+    pair = make_pair(tmp_path)
+    assert {p.top for r in panels(pair).rows for p in r.panels} == {2.0}
+    assert [r.panels[0].top for r in panels(pair, scale="image").rows] == [2.0, 1.0]
+    signed = panels(pair, (2,), scale="panel", relu=False)
+    assert signed.limits == (-1, 1)
+    assert panels(pair, (0,)).limits == (0, 2)
+    assert "share of the panel's largest value" in panels(pair, scale="panel").legend
+    with pytest.raises(ValueError, match="scale must be one of 'shared', 'image', 'panel'"):
+        panels(pair, scale="auto")
+
+
+def test_photos_are_picked_evenly_by_margin_or_by_name(tmp_path):
+    pair = make_pair(tmp_path)
+    many = xr.concat([pair.assign_coords(image=[f"{i}a", f"{i}b"]) for i in range(5)], "image", data_vars="minimal")
+    many["logit"] = many.logit + xr.DataArray(np.arange(10.0), dims="image") * xr.DataArray([1, 0], dims="species")
+    order = list(fk.evidence_table(many)["margin"].sort_values(ascending=False).index)
+    assert [r.image for r in panels(many, images=3).rows] == [order[0], order[4], order[9]]
+    assert [r.image for r in panels(many, images=["3a", "0b"]).rows] == ["3a", "0b"]
+    assert len(panels(many, images=50).rows) == 10
+    with pytest.raises(ValueError, match="No photo in this comparison named 'z'"):
+        panels(many, images=["z"])
+    with pytest.raises(ValueError, match="images must be a number in the range"):
+        panels(many, images=0)
+
+
+def test_plotly_overlay_lies_on_the_photos_pixels(tmp_path):
+    figure = fk.figures.contrast_grid(make_pair(tmp_path), [0, 1], 2)
+    heat = [t for t in figure.data if t.type == "heatmap"]
+    assert len(heat) == 4
+    np.testing.assert_allclose(heat[0].x, (np.arange(4) + 0.5) * 30 / 4)  # first row: the 30 x 90 photo
+    np.testing.assert_allclose(heat[0].y, (np.arange(4) + 0.5) * 90 / 4)
+    assert np.unravel_index(np.argmax(heat[0].z), (4, 4)) == (1, 2)
+    photo = figure.layout.images[0]
+    assert (photo.x, photo.y, photo.sizex, photo.sizey) == (0, 0, 30, 90)
+    assert photo.source.startswith("data:image/jpeg;base64,")
+    assert list(figure.layout.yaxis.range) == [90, 0]
+    assert figure.layout.coloraxis.cmax == 2
+    assert "one scale for all panels" in figure.layout.coloraxis.colorbar.title.text
+    assert any(a.text == "max 1" for a in figure.layout.annotations)
+
+
+def test_relative_scales_keep_logits_for_the_reader(tmp_path):
+    heat = fk.figures.contrast_grid(make_pair(tmp_path), [0], 2, scale="panel").data[1]
+    assert np.max(heat.z) == 1
+    assert np.max(heat.customdata) == 2
+
+
+def test_names_are_text_never_markup(tmp_path):
+    figure = fk.figures.contrast_grid(make_pair(tmp_path, (HOSTILE, "b_c")), [1], 2)
+    text = figure.to_json() + figure.layout.title.text
+    assert "<script>" not in text.replace("\\u003c", "<")
+    assert "&lt;script&gt;" in figure.layout.title.text
+    assert "b c" in figure.layout.title.text
+    figure.save(tmp_path / "hostile.svg")  # would fail on bad mathtext or XML
+    ET.parse(tmp_path / "hostile.svg")
+
+
+def test_print_puts_the_evidence_at_its_place(tmp_path):
+    pair = make_pair(tmp_path, sizes=((80, 80), (80, 80)))
+    bare = pair.copy(deep=True)
+    bare["evidence"][:] = 0
+    saved = []
+    for name, data in (("bare", bare), ("with", pair)):
+        figure = fk.figures.contrast_grid(data, [0], ["1.png"], opacity=1.0)
+        saved.append(matplotlib.image.imread(figure.save(tmp_path / f"{name}.png", width_mm=120, dpi=100))[..., :3])
+    assert saved[0].shape == saved[1].shape
+    assert saved[0].shape[1] == round(120 / 25.4 * 100)
+    grey = np.abs(saved[0] - 128 / 255).max(2) < 0.02  # both photos, the left one and the one under the map
+    columns = np.flatnonzero(grey.sum(0) > 20)
+    right = columns[columns > (columns[0] + columns[-1]) / 2]
+    rows = np.flatnonzero(grey[:, right].sum(1) > 20)
+    changed = np.abs(saved[0] - saved[1]).max(2)[rows[0] : rows[-1] + 1, right[0] : right[-1] + 1] > 0.2
+    y, x = (np.flatnonzero(changed.any(axis)).mean() / changed.shape[1 - axis] for axis in (1, 0))
+    assert y == pytest.approx(1.5 / 4, abs=0.04)  # the centre of cell (1, 2)
+    assert x == pytest.approx(2.5 / 4, abs=0.04)
+
+
+@pytest.mark.parametrize("ending", [".png", ".svg", ".pdf", ".html"])
+def test_files_are_written_offline(tmp_path, ending):
+    file = fk.figures.contrast_grid(make_pair(tmp_path), [0, 1], 2).save(tmp_path / "new" / f"f{ending}")
+    content = file.read_bytes()
+    assert len(content) > 5000
+    if ending == ".pdf":
+        assert content.startswith(b"%PDF")
+        assert b"/Type3" not in content
+    if ending == ".svg":
+        assert b"<text" not in content  # outlined
+    if ending == ".html":
+        assert b"<script src=" not in content
+        assert b"Plotly.newPlot" in content
+
+
+def test_endings_and_widths_that_cannot_be(tmp_path):
+    figure = fk.figures.contrast_grid(make_pair(tmp_path), [1], 1)
+    with pytest.raises(ValueError, match=r"must end in \.png, \.svg, \.pdf, \.html. Got 'f\.jpg'"):
+        figure.save(tmp_path / "f.jpg")
+    with pytest.raises(ValueError, match="width_mm must be in the range"):
+        figure.save(tmp_path / "f.png", width_mm=0)
+
+
+def test_caption_says_what_was_computed(tmp_path):
+    caption = fk.figures.contrast_grid(make_pair(tmp_path, ("Alba_una", "Alba duo")), [0.6], 1).caption
+    for words in ("Finer-CAM", "Alba una against Alba duo", "objective mean", "strength 0.6", "one scale", "4 x 4 cells"):
+        assert words in caption
+
+
+def test_colour_maps_are_perceptual_and_transparent_at_zero():
+    rgba = colours("viridis", False, 0.8)
+    assert rgba.shape == (256, 4)
+    assert rgba[0, 3] == 0
+    assert rgba[-1, 3] == pytest.approx(0.8)
+    luminance = rgba[:, :3] @ [0.2126, 0.7152, 0.0722]
+    assert np.all(np.diff(luminance) > -1e-3)
+    signed = colours(None, True, 1)
+    assert signed[127, 3] < 0.02
+    assert signed[0, 3] == signed[-1, 3] == 1
+    assert for_plotly(rgba)[0][1].endswith(",0.000)")
+    with pytest.raises(ValueError, match="cmap must be one of 'inferno'.* Got 'jet' instead"):
+        colours("jet", False, 1)
+    with pytest.raises(ValueError, match="for signed maps. Got 'viridis'"):
+        colours("viridis", True, 1)
+    with pytest.raises(ValueError, match=r"opacity must be in the range \[0, 1\]. Got 1.5"):
+        colours(None, True, 1.5)
+
+
+def test_a_photo_that_is_gone_is_drawn_grey(tmp_path):
+    pair = make_pair(tmp_path)
+    (tmp_path / "1.png").unlink()
+    row = panels(pair, images=["1.png"]).rows[0]
+    assert row.photo.size == (17, 50)
+    assert row.photo.getpixel((3, 3)) == (211, 211, 211)
+
+
+def test_the_table_says_where_the_peak_lies(tmp_path):
+    table = fk.evidence_table(make_pair(tmp_path), 1.0)
+    assert table.index.name == "image"
+    first = table.loc[f"{HOSTILE}/0.png"]
+    assert (first.peak_x, first.peak_y) == (2.5 * 15, 1.5 * 10)
+    assert first.peak == pytest.approx(1)
+    assert first.margin == pytest.approx(0.5)
+    assert first["logit: a"] == pytest.approx(1)
+    assert first.top_5_percent == pytest.approx(1)
+
+
+def test_the_table_of_a_photo_without_evidence_has_no_peak(tmp_path):
+    pair = make_pair(tmp_path)
+    pair["evidence"][0] = np.nan
+    pair["logit"][0] = np.nan
+    pair["status"][0] = "file not found"
+    table = fk.evidence_table(pair)
+    assert table.iloc[0][["peak", "peak_x", "peak_y", "margin", "top_5_percent"]].isna().all()
+    assert table.iloc[1][["peak", "peak_x", "peak_y", "margin", "top_5_percent"]].notna().all()
