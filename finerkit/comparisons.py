@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from finerkit import store as disk
 from finerkit.batches import run_photos
 from finerkit.evidence import OBJECTIVES, cam_evidence
+from finerkit.features import feature_chunks
 from finerkit.images import warn_unusable
 from finerkit.names import choice, resolve, slug
 from finerkit.preprocess import Preprocess
@@ -143,30 +144,19 @@ def _plan(
 ) -> tuple[xr.Dataset, Iterator[Chunk]]:
     """The dataset without its evidence, and the chunks that will fill it."""
     names = [attrs["target"], *attrs["references"]]
-    linear = "weight" in study["species"]
-    head = study["species"].to_dataset().sel(species=names)
     per_class = {}
     if attrs["method"] == "cam":
-        if not linear:
+        if "weight" not in study["species"]:
             raise ValueError(
-                "method='cam' needs a head that is linear in the mean of the features, which this network's own "
-                "head is not: "
-                "use method='gradcam', or analyze(..., head='linear')."
+                "method='cam' needs a head that is linear in the mean of the features, which this network's own head "
+                "is not: use method='gradcam', or analyze(..., head='linear')."
             )
+        head = study["species"].to_dataset().sel(species=names)
         per_class["bias"] = ("species", head["bias"].values, {"units": "logit"})
-    grid = tuple(study.attrs["grid"])
-    if attrs["method"] == "cam" and _keeps(study, photos):
-        chunks = _from_stored(study, photos, head)
+        grid = tuple(study.attrs["grid"])
+        chunks = _cam_chunks(study, photos, head, model)
     else:
-        from finerkit.study_model import model_of
-
-        model = model_of(study, model)
-        explain = _cam_batch(head, model) if attrs["method"] == "cam" else _gradcam_batch(study, attrs, model)
-        side = model.preprocess.image_size
-        grid = explain(np.zeros((1, side, side, 3), np.uint8))[0].shape[
-            2:
-        ]  # also finds a wrong layer before anything is written
-        chunks = _from_network(photos, (len(names), *grid), explain, model)
+        grid, chunks = _gradcam_chunks(study, photos, attrs, model)
     attrs["grid"] = [int(n) for n in grid]
     bar = tqdm(total=photos.sizes["image"], desc="evidence", unit="photo", disable=not progress, delay=1)
     placed = Preprocess.from_attrs(study.attrs).placement(photos.width.values, photos.height.values, grid)
@@ -185,57 +175,21 @@ def _counted(chunks: Iterator[Chunk], bar: tqdm) -> Iterator[Chunk]:
             bar.update(len(chunk[1]))
 
 
-def _keeps(study: xr.DataTree, photos: xr.Dataset) -> bool:
-    """Whether the study holds the features of these very photos; another folder may use the same ids for other ones."""
-    if "feature_map" not in study["features"]:
-        return False
-    known = dict(zip(study["images"]["image"].values, study["images"]["path"].values, strict=True))
-    return all(known.get(i) == p for i, p in zip(photos["image"].values, photos["path"].values, strict=True))
-
-
-def _from_stored(study: xr.DataTree, photos: xr.Dataset, head: xr.Dataset) -> Iterator[Chunk]:
-    stored = study["features"].to_dataset()
-    order = stored.indexes["image"].get_indexer(photos.image.values)
+def _cam_chunks(study: xr.DataTree, photos: xr.Dataset, head: xr.Dataset, model: Model | None) -> Iterator[Chunk]:
     weight, bias = head["weight"].values, head["bias"].values
-    for start in range(0, len(order), disk.CHUNK):
-        rows = stored[["feature_map", "embedding"]].isel(image=order[start : start + disk.CHUNK]).load()
-        yield start, cam_evidence(rows.feature_map.values, weight), _logit(rows.embedding.values, weight, bias), {}
+    for start, cells, embedding, failed in feature_chunks(study, photos, model):
+        logit = embedding.astype(np.float64) @ weight.T.astype(np.float64) + bias
+        yield start, cam_evidence(cells, weight), logit.astype(np.float32), failed
 
 
-def _logit(embedding: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    return (embedding.astype(np.float64) @ weight.T.astype(np.float64) + bias).astype(np.float32)
-
-
-def _from_network(
-    photos: xr.Dataset, shape: tuple[int, ...], explain: Callable[[np.ndarray], tuple], model: Model
-) -> Iterator[Chunk]:
-    """Run the network; `shape` is (class, y, x)."""
-    paths = photos.path.values
-    for start in range(0, len(paths), disk.CHUNK):
-        part = paths[start : start + disk.CHUNK]
-        evidence = np.full((len(part), *shape), np.nan, np.float32)
-        logit = np.full((len(part), shape[0]), np.nan, np.float32)
-        reasons: dict[int, str] = {}
-        for indices, pixels, failed in run_photos(part, model, len(part)):
-            reasons |= failed
-            if indices:
-                evidence[indices], logit[indices] = explain(pixels)
-        yield start, evidence, logit, reasons
-
-
-def _cam_batch(head: xr.Dataset, model: Model) -> Callable[[np.ndarray], tuple]:
-    weight, bias = head["weight"].values, head["bias"].values
-
-    def explain(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        cells, embedding = model.features(pixels)
-        return cam_evidence(cells, weight), _logit(embedding, weight, bias)
-
-    return explain
-
-
-def _gradcam_batch(study: xr.DataTree, attrs: dict[str, Any], model: Model) -> Callable[[np.ndarray], tuple]:
+def _gradcam_chunks(
+    study: xr.DataTree, photos: xr.Dataset, attrs: dict[str, Any], model: Model | None
+) -> tuple[tuple[int, int], Iterator[Chunk]]:
+    """Grid of the layer, and the chunks; a layer that cannot be explained is found before anything is written."""
     from finerkit.methods.gradcam import gradcam_evidence
+    from finerkit.study_model import model_of
 
+    model = model_of(study, model)
     table = study["species"].to_dataset()
     known = head_species(study)
     classes = np.array([known.index(n) for n in [attrs["target"], *attrs["references"]]])
@@ -244,7 +198,26 @@ def _gradcam_batch(study: xr.DataTree, attrs: dict[str, Any], model: Model) -> C
     def explain(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return gradcam_evidence(model, pixels, classes, attrs["layer"], head)
 
-    return explain
+    side = model.preprocess.image_size
+    shape = explain(np.zeros((1, side, side, 3), np.uint8))[0].shape[1:]
+    return shape[1:], _explained(photos, shape, explain, model)
+
+
+def _explained(
+    photos: xr.Dataset, shape: tuple[int, ...], explain: Callable[[np.ndarray], tuple], model: Model
+) -> Iterator[Chunk]:
+    """Explain batch by batch; `shape` is (class, y, x)."""
+    paths = photos["path"].values
+    for start in range(0, len(paths), disk.CHUNK):
+        part = paths[start : start + disk.CHUNK]
+        evidence = np.full((len(part), *shape), np.nan, np.float32)
+        logit = np.full((len(part), shape[0]), np.nan, np.float32)
+        failed: dict[int, str] = {}
+        for indices, pixels, reasons in run_photos(part, model, len(part)):
+            failed |= reasons
+            if indices:
+                evidence[indices], logit[indices] = explain(pixels)
+        yield start, evidence, logit, failed
 
 
 def _default_layer(study: xr.DataTree, model: Model | None) -> str:

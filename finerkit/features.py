@@ -1,0 +1,80 @@
+"""Features of photos: photos of a study, or new ones, enter; their cell features leave in chunks, kept or computed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from finerkit import store as disk
+from finerkit.batches import run_photos
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import xarray as xr
+
+    from finerkit.models import Model
+
+
+class FeatureChunk(NamedTuple):
+    """Features of some consecutive photos; NaN for those that failed, whose reasons are in `failed` by position."""
+
+    start: int
+    cells: np.ndarray  # float16 (image, y, x, feature)
+    embedding: np.ndarray  # float32 (image, feature)
+    failed: dict[int, str]
+
+
+def feature_chunks(study: xr.DataTree, photos: xr.Dataset, model: Model | None = None) -> Iterator[FeatureChunk]:
+    """Read kept features, or run the study's network where they were not kept or the photos are new.
+
+    Parameters
+    ----------
+    study
+        Whose features and model to use.
+    photos
+        Like ``/images``.
+    model
+        The study's model, needed only if the network has to run and cannot be loaded by its name.
+
+    Yields
+    ------
+    FeatureChunk
+        Of at most `finerkit.store.CHUNK` photos, in order.
+    """
+    if are_kept(study, photos):
+        return _stored(study, photos)
+    from finerkit.study_model import model_of
+
+    return _computed(photos, model_of(study, model))
+
+
+def are_kept(study: xr.DataTree, photos: xr.Dataset) -> bool:
+    """Whether the study holds the features of these very photos; another folder may use the same ids for other ones."""
+    if "feature_map" not in study["features"]:
+        return False
+    known = dict(zip(study["images"]["image"].values, study["images"]["path"].values, strict=True))
+    return all(known.get(i) == p for i, p in zip(photos["image"].values, photos["path"].values, strict=True))
+
+
+def _stored(study: xr.DataTree, photos: xr.Dataset) -> Iterator[FeatureChunk]:
+    stored = study["features"].to_dataset()
+    order = stored.indexes["image"].get_indexer(photos["image"].values)
+    for start in range(0, len(order), disk.CHUNK):
+        rows = stored[["feature_map", "embedding"]].isel(image=order[start : start + disk.CHUNK]).load()
+        yield FeatureChunk(start, rows["feature_map"].values, rows["embedding"].values, {})
+
+
+def _computed(photos: xr.Dataset, model: Model) -> Iterator[FeatureChunk]:
+    paths = photos["path"].values
+    for start in range(0, len(paths), disk.CHUNK):
+        part = paths[start : start + disk.CHUNK]
+        cells = np.full((len(part), *model.grid, model.n_features), np.nan, np.float16)
+        embedding = np.full((len(part), model.n_features), np.nan, np.float32)
+        failed: dict[int, str] = {}
+        for indices, pixels, reasons in run_photos(part, model, len(part)):
+            failed |= reasons
+            if indices:
+                cells[indices], embedding[indices] = model.features(pixels)
+        yield FeatureChunk(start, cells, embedding, failed)
