@@ -216,9 +216,10 @@ def _files(base: Path) -> Iterator[str]:
     Links wait until all real folders are listed, so that a photo belongs to the species in whose folder it really lies.
     """
     seen: set[str] = set()
+    closed: list[OSError] = []
     waiting = [str(base)]
     while waiting:
-        for folder, folders, files in os.walk(waiting.pop(0)):
+        for folder, folders, files in os.walk(waiting.pop(0), onerror=closed.append):
             real = os.path.realpath(folder)
             if real in seen:
                 folders.clear()
@@ -229,6 +230,8 @@ def _files(base: Path) -> Iterator[str]:
             for file in files:
                 if not file.startswith(".") and file.casefold() not in _SYSTEM_FILES:
                     yield Path(folder, file).relative_to(base).as_posix()
+    for error in closed:  # a folder that may not be listed is reported in place of its photos
+        yield Path(error.filename).relative_to(base).as_posix()
 
 
 def _portable(base: Path, path: str) -> str:

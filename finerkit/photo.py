@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,6 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
 #: Photos with more pixels than this are left out, so that a decompression bomb cannot take the machine down.
@@ -106,6 +106,8 @@ def _opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Ima
     try:
         if not file.exists():
             raise PhotoError("file not found")
+        if file.is_dir() and not os.access(file, os.R_OK | os.X_OK):
+            raise PhotoError("no permission to read the folder")
         if not file.is_file():
             raise PhotoError("not a regular file")
         if file.stat().st_size == 0:

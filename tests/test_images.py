@@ -241,6 +241,22 @@ def test_unreadable_file(flat):
         assert usable(fk.read_images(flat)).tolist() == [False, True]
 
 
+def test_a_folder_that_may_not_be_listed_is_reported(tmp_path, monkeypatch):
+    root = folder(tmp_path / "photos", "a/1.png", "b/2.png")
+    scandir, access = os.scandir, os.access
+
+    def refuse(path="."):
+        if os.fspath(path) == str(root / "b"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != root / "b" and access(path, mode))
+    with pytest.warns(PhotoWarning, match=r"1 of 2 photos .* b \(no permission to read the folder\)"):
+        images = fk.read_images(root)
+    assert images.image.values.tolist() == ["a/1.png", "b"]
+
+
 # --- tables ---
 
 
@@ -327,6 +343,11 @@ def test_leading_zeros_stay(tmp_path):
     assert images.catalogNumber.values.tolist() == ["0042", "7", ""]
     assert images["count"].values.tolist() == [1, 0, 12]
     assert images.share.values.tolist() == [0.5, 0.25, 1.0]
+
+
+def test_file_and_species_are_text_even_if_they_look_like_numbers(tmp_path):
+    root = folder(tmp_path, "1e3", "2.50")
+    assert listed(fk.read_images(write(root / "t.csv", "file,species\n1e3,7\n2.50,\n"))) == {"1e3": "7", "2.50": ""}
 
 
 def test_commas_at_the_end_of_rows_do_not_shift_the_columns(flat):

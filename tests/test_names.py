@@ -128,6 +128,10 @@ def test_slug(text, expected):
     assert slug(text) == expected
 
 
+def test_a_slug_cut_short_does_not_end_in_a_dot():
+    assert slug("ab. cd", 3) == slug("ab cd", 3) == "ab"
+
+
 @given(st.text(max_size=200), st.integers(1, 80))
 @settings(max_examples=300, deadline=None)
 def test_slugs_are_safe_as_file_and_group_names(text, limit):

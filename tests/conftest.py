@@ -1,0 +1,40 @@
+"""Fixtures that several test modules share."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ORIENTATION = 0x0112
+
+
+def _stored(upright: np.ndarray, orientation: int) -> np.ndarray:
+    """The pixels a camera stores, from the EXIF standard's table of where the first row and column belong."""
+    first_row, first_column = {
+        1: ("top", "left"),
+        2: ("top", "right"),
+        3: ("bottom", "right"),
+        4: ("bottom", "left"),
+        5: ("left", "top"),
+        6: ("right", "top"),
+        7: ("right", "bottom"),
+        8: ("left", "bottom"),
+    }[orientation]
+    sides = {first_row, first_column}
+    pixels = upright[::-1] if "bottom" in sides else upright
+    pixels = pixels[:, ::-1] if "right" in sides else pixels
+    return np.swapaxes(pixels, 0, 1) if first_row in {"left", "right"} else pixels
+
+
+@pytest.fixture(scope="session")
+def save_turned():
+    """Write upright pixels to a file as a camera held in another way would store them."""
+
+    def save(upright, path, orientation, **options):
+        exif = Image.Exif()
+        exif[ORIENTATION] = orientation
+        Image.fromarray(np.ascontiguousarray(_stored(np.asarray(upright), orientation))).save(
+            path, exif=exif, **options
+        )
+        return path
+
+    return save
