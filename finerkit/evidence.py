@@ -72,14 +72,19 @@ def reference_weights(
     """
     objective = choice(objective or pair.attrs.get("objective", "mean"), OBJECTIVES, "objective")
     names = _chosen_references(pair, references)
-    logit = pair["logit"].sel(species=names).astype(np.float64)
+    logit = pair["logit"].sel(species=names).transpose("image", "species").astype(np.float64)
+    return logit.copy(data=objective_weights(logit.values, objective)).rename("reference_weight").assign_attrs(units="1")
+
+
+def objective_weights(logits: np.ndarray, objective: str) -> np.ndarray:
+    """Weights of the references, from their logits (image, reference), same shape; see `reference_weights`."""
     if objective == "mean":
-        return xr.full_like(logit, 1 / len(names)).rename("reference_weight")
-    shifted = np.exp(logit - logit.max("species"))
-    softmax = shifted / shifted.sum("species")
+        return np.full(logits.shape, 1 / logits.shape[1])
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    softmax = odds / odds.sum(1, keepdims=True)
     if objective == "softmax":
-        return softmax.rename("reference_weight")
-    return (softmax * (1 + logit - (softmax * logit).sum("species"))).rename("reference_weight")
+        return softmax
+    return softmax * (1 + logits - (softmax * logits).sum(1, keepdims=True))
 
 
 def contrast(

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 #: Photos with more pixels than this are left out, so that a decompression bomb cannot take the machine down.
 MAX_PIXELS = 150_000_000
 
+#: Formats that are read: pictures only. EPS and its like are programs, which Pillow hands to other tools.
+FORMATS = (
+    "JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP", "JPEG2000", "AVIF", "PPM", "TGA", "ICO", "DIB", "PCX", "SGI",
+)  # fmt: skip
+
 _TURN = {  # EXIF orientation -> how to make it upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -113,7 +118,7 @@ def _opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Ima
         if file.stat().st_size == 0:
             raise PhotoError("empty file (0 bytes)")
         # As a stream: given a name, Pillow maps uncompressed files, and scrambles TIFFs that lie on their side.
-        with file.open("rb") as stream, Image.open(stream) as image:
+        with file.open("rb") as stream, Image.open(stream, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise PhotoError(f"too large: {image.width} x {image.height} pixels, more than {max_pixels:,} in all")
             yield image

@@ -79,14 +79,18 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     tree = xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
     for node in tree.subtree:
         small = node.path.strip("/") in {"images", "species", "predictions"}
-        node.dataset = plain_text(node.to_dataset(inherit=False).load() if small else node.to_dataset(inherit=False))
+        data = node.to_dataset(inherit=False)
+        node.dataset = plain_text(data.load() if small else data)
+        if node.path.startswith(("/comparisons/", "/traits/")):
+            node.attrs["study"] = str(path.absolute())
     tree.encoding["source"] = str(path)
     return tree
 
 
 def read_group(store: Path, group: str) -> xr.Dataset:
-    """Read one group: lazily (dask), text as `plain_text`."""
-    return plain_text(xr.open_zarr(store, group=group, chunks={}, consolidated=False))
+    """Read one group, lazily, text as `plain_text`; the attr ``study`` says where it came from (it is not stored)."""
+    data = plain_text(xr.open_zarr(store, group=group, chunks={}, consolidated=False))
+    return data.assign_attrs(study=str(store.absolute()))
 
 
 def plain_text(data: xr.Dataset) -> xr.Dataset:
@@ -121,17 +125,16 @@ def write_group(store: Path, group: str, data: xr.Dataset, **attrs: Any) -> None
     """Write a small dataset as a whole group, replacing it."""
     data = data.copy()
     data.attrs = provenance(**data.attrs) | attrs
-    for name in data.variables:
-        data[name].encoding = {}
+    data.attrs.pop("study", None)
     with _quiet():
-        data.to_zarr(store, group=group, mode="w", zarr_format=3, consolidated=False)
+        _storable(data).to_zarr(store, group=group, mode="w", zarr_format=3, consolidated=False)
 
 
 def add_to_group(store: Path, group: str, data: xr.Dataset, **attrs: Any) -> None:
     """Add variables and attrs to a group whose larger arrays are there already."""
     data = data.drop_vars(data.coords).assign_attrs(provenance(**data.attrs) | attrs)
     with _quiet():
-        data.to_zarr(store, group=group, mode="a", zarr_format=3, consolidated=False)
+        _storable(data).to_zarr(store, group=group, mode="a", zarr_format=3, consolidated=False)
 
 
 def set_attrs(store: Path, group: str, **attrs: Any) -> None:
@@ -219,10 +222,8 @@ def write_images(store: Path, images: xr.Dataset, **attrs: Any) -> None:
     data = images.copy()
     data.attrs = provenance(**images.attrs) | attrs
     encoding = {"status": {"chunks": (min(CHUNK, data.sizes["image"]),)}}
-    for name in data.variables:
-        data[name].encoding = {}
     with _quiet():
-        data.to_zarr(store, group="images", mode="w", zarr_format=3, consolidated=False, encoding=encoding)
+        _storable(data).to_zarr(store, group="images", mode="w", zarr_format=3, consolidated=False, encoding=encoding)
 
 
 def write_root(store: Path, **attrs: Any) -> None:
@@ -243,6 +244,15 @@ def read_root(store: Path) -> dict[str, Any]:
         return dict(zarr.open_group(store, mode="r", use_consolidated=False).attrs)
     except (FileNotFoundError, ValueError, KeyError):
         return {}
+
+
+def _storable(data: xr.Dataset) -> xr.Dataset:
+    """Without what a former file said about storage; text of fixed width, which Zarr does not specify, of any width."""
+    fixed = {n: v.astype(object) for n, v in data.variables.items() if v.dtype.kind == "U"}
+    data = data.assign_coords({n: v for n, v in fixed.items() if n in data.coords}).assign(
+        {n: v for n, v in fixed.items() if n not in data.coords}
+    )
+    return data.drop_encoding()
 
 
 def _quiet() -> warnings.catch_warnings:

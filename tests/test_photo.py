@@ -372,3 +372,10 @@ def test_reduced_decoding_still_finds_truncation(tmp_path, textured):
     path.write_bytes(encoded(textured, "JPEG")[:-2000])
     with pytest.raises(PhotoError, match="^truncated"):
         load_image(path, need=112)
+
+
+def test_programs_are_not_photos(tmp_path):
+    """EPS would be run by Ghostscript where that is installed."""
+    file = tmp_path / "drawing.jpg"
+    file.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
+    assert look_at(file).status == "not an image, or a damaged header"

@@ -1,0 +1,10 @@
+"""Traits: comparisons enter; discriminative regions clustered across a species, with their statistics, leave."""
+
+from __future__ import annotations
+
+from finerkit.traits.export import label_masks, to_coco
+from finerkit.traits.find import find_traits
+from finerkit.traits.match import match_trait
+from finerkit.traits.statistics import test_traits
+
+__all__ = ["find_traits", "label_masks", "match_trait", "test_traits", "to_coco"]

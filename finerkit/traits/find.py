@@ -1,0 +1,329 @@
+"""Traits of a species: a comparison enters; a Dataset of regions clustered across its photos leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from finerkit import store as disk
+from finerkit.images import usable
+from finerkit.names import slug
+from finerkit.traits.cells import Cells, Question, discriminative_cells
+from finerkit.traits.clusters import (
+    Clusters,
+    Space,
+    bootstrap_stability,
+    centres,
+    choose_number,
+    cluster,
+    counts_clusters,
+    find_space,
+)
+from finerkit.traits.place import Masks, trait_places
+from finerkit.traits.regions import find_regions
+
+if TYPE_CHECKING:
+    import os
+
+    from finerkit.models import Model
+
+#: Variables of ``/images`` that are not the user's metadata.
+_OURS = frozenset({"species", "path", "width", "height", "status"})
+
+
+class Fit(NamedTuple):
+    """What was learned from the target's photos: enough to find its traits in any photo."""
+
+    question: Question
+    space: Space
+    clusters: Clusters
+    share: float
+
+
+def find_traits(
+    comparison: xr.Dataset,
+    strength: float = 1.0,
+    n_traits: int | str = "auto",
+    *,
+    share: float = 0.5,
+    method: str | Any = "kmeans",
+    presence: float = 0.25,
+    masks: Masks = None,
+    study: xr.DataTree | str | os.PathLike[str] | None = None,
+    model: Model | None = None,
+    name: str | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Cluster the regions that argue for a species into its traits.
+
+    In each photo the fewest cells that together hold `share` of the positive contrast are its discriminative cells.
+    Their contribution vectors (``F[p] * (w_t - g sum_d r_d w_d) / P``, which add up to the contrast), at unit length
+    and reduced to 32 principal components, are clustered over the target's photos: cells of one cluster argue for the
+    target in the same way. Photos of the references, and of any other species in the comparison, are then scored in
+    the same way: their discriminative cells go to the nearest cluster that reaches them.
+
+    Parameters
+    ----------
+    comparison
+        From `finerkit.compare`, with ``method="cam"``. Compare with ``images="all"`` for a trait-by-species matrix
+        over all.
+    strength
+        Comparison strength. At 1 traits and remainder add up to the logit margin.
+    n_traits
+        How many; "auto" takes the most traits (up to 8) that are stable: the photos are halved ten times, each half is
+        clustered on its own, and the two clusterings of all cells are compared (adjusted Rand index); the largest
+        number whose mean index is within one standard error of the best is taken. The curve is in ``stability_curve``.
+    share
+        Share of a photo's positive evidence that its discriminative cells hold, in (0, 1].
+    method
+        "kmeans", "agglomerative", "hdbscan" (chooses the number itself), or a scikit-learn clustering estimator.
+    presence
+        A photo shows a trait if its evidence reaches this fraction of the median over the target's photos that have
+        any.
+    masks
+        Animal masks, to tell background: a function or mapping from image id to a boolean (height, width) array, pixel
+        by pixel with the upright original. Without them only the photo's border is looked at.
+    study, model
+        Where the comparison's own study cannot be found, or its model not be loaded by name.
+    name
+        Of the group under ``/traits``. Default: the target's name.
+    seed
+        Of clustering and resampling.
+
+    Returns
+    -------
+    xarray.Dataset
+        Per image and trait: ``trait_evidence`` (logits, the phenotype table), ``shows``. Per image: ``remainder``,
+        ``margin`` (``trait_evidence.sum("trait") + remainder == margin``), ``true_species``, the study's metadata,
+        ``label`` (trait index of each cell, -1 none). Per trait: ``share_of_margin``, ``prevalence``,
+        ``prevalence_by_species``, ``stability``, ``off_animal`` (NaN without masks), ``border``, ``background``,
+        ``position_x``, ``position_y`` (0 to 1 over the animal's box, or over the photo without masks), ``exemplar``
+        (ids, best first). Per region: ``region_image``, ``region_trait``, ``region_evidence``, ``region_cells``,
+        ``region_box`` (left, top, right, bottom) and ``region_outline`` (JSON polygons), in pixels of the upright
+        original. The coordinate ``trait`` holds the names: rename with ``assign_coords``.
+
+    Raises
+    ------
+    ValueError
+        If the comparison does not add up, has no positive evidence, or a parameter is out of range.
+
+    Notes
+    -----
+    Writes ``/traits/<name>`` into the study. The order of the photos does not matter; the same seed gives the same
+    answer.
+    """
+    _check(comparison, strength, n_traits, share, presence)
+    study = study_of(comparison, study)
+    question = question_of(study, comparison, float(strength))
+    photos = _scored_photos(study, comparison)
+    target = comparison.attrs["target"]
+    own = photos.isel(image=photos["species"].values == target)
+    if not own.sizes["image"]:
+        raise ValueError(f"There is no usable photo of {target!r} to find its traits in.")
+    cells = discriminative_cells(study, own, question, share, model=model)
+    if not len(cells.photo):
+        raise ValueError(f"No cell argues for {target!r} at strength {strength:g}: try a smaller strength.")
+    space = find_space(cells.vector)
+    points = space.reduce(cells.vector)
+    curve = None
+    if n_traits == "auto" and counts_clusters(method):
+        n_traits, curve = choose_number(points, cells.photo, method, seed)
+    labels = cluster(points, method, None if n_traits == "auto" else n_traits, seed)
+    if labels.max() < 0:
+        raise ValueError("The clustering called every cell noise: try method='kmeans', or gentler settings.")
+    fit = Fit(question, space, centres(points, labels, cells.evidence), share)
+    stability = bootstrap_stability(points, cells.photo, fit.clusters, method, seed)
+    scored = score_photos(study, photos, fit, model)
+    found = _assemble(study, photos, scored, fit, target, presence, masks)
+    found["stability"] = ("trait", stability, {"comment": "clusterwise Jaccard index over bootstraps of the photos"})
+    if curve is not None:
+        found["stability_curve"] = (("number", "statistic"), curve)
+        found = found.assign_coords(statistic=["n_traits", "adjusted_rand", "standard_error"])
+    found.attrs |= {
+        "target": target,
+        "references": list(comparison.attrs["references"]),
+        "strength": float(strength),
+        "objective": question.objective,
+        "share": share,
+        "presence": presence,
+        "method": method if isinstance(method, str) else repr(method),
+        "seed": seed,
+    }
+    return _keep(study, found, name or target)
+
+
+def study_of(data: xr.Dataset, study: xr.DataTree | str | os.PathLike[str] | None) -> xr.DataTree:
+    """The study that a comparison or traits belong to."""
+    if study is not None:
+        return disk.as_study(study)
+    path = data.attrs.get("study")
+    if not path:
+        raise ValueError("This dataset does not say which study it belongs to: pass study=...")
+    return disk.open_study(path)
+
+
+def question_of(study: xr.DataTree, data: xr.Dataset, strength: float) -> Question:
+    """What a comparison, or traits, contrast."""
+    names = [data.attrs["target"], *data.attrs["references"]]
+    head = study["species"].to_dataset().sel(species=names)
+    weight, bias = head["weight"].values.astype(np.float64), head["bias"].values.astype(np.float64)
+    return Question(weight[0], weight[1:], bias, strength, data.attrs["objective"])
+
+
+def score_photos(
+    study: xr.DataTree, photos: xr.Dataset, fit: Fit, model: Model | None = None
+) -> tuple[Cells, np.ndarray]:
+    """Find the traits of a fit in photos: their discriminative cells, and each cell's trait (-1 for none)."""
+    cells = discriminative_cells(study, photos, fit.question, fit.share, fit.space.reduce, model)
+    return cells, fit.clusters.assign(cells.vector)
+
+
+def fit_of(traits: xr.Dataset, study: xr.DataTree) -> Fit:
+    """Read back what `find_traits` learned."""
+    space = Space(traits["axis_offset"].values, traits["axis"].values)
+    clusters = Clusters(traits["centre"].values, traits["radius"].values)
+    return Fit(question_of(study, traits, traits.attrs["strength"]), space, clusters, traits.attrs["share"])
+
+
+def _check(comparison: xr.Dataset, strength: float, n_traits: int | str, share: float, presence: float) -> None:
+    if comparison.attrs.get("method") != "cam":
+        raise ValueError(
+            "find_traits needs a comparison whose evidence adds up, from compare(..., method='cam'). "
+            f"Got method={comparison.attrs.get('method')!r} instead."
+        )
+    if not np.isfinite(strength) or strength < 0:
+        raise ValueError(f"strength must be a number in the range [0, inf). Got {strength!r} instead.")
+    if n_traits != "auto" and (
+        not isinstance(n_traits, int | np.integer) or isinstance(n_traits, bool) or n_traits < 1
+    ):
+        raise ValueError(f"n_traits must be 'auto' or an int in the range [1, inf). Got {n_traits!r} instead.")
+    if not 0 < share <= 1:
+        raise ValueError(f"share must be in the range (0, 1]. Got {share!r} instead.")
+    if not presence > 0:
+        raise ValueError(f"presence must be in the range (0, inf). Got {presence!r} instead.")
+
+
+def _scored_photos(study: xr.DataTree, comparison: xr.Dataset) -> xr.Dataset:
+    """Photos of the comparison and of its target and references, ordered by id, so that input order cannot matter."""
+    images = study["images"].to_dataset()
+    wanted = {comparison.attrs["target"], *comparison.attrs["references"]}
+    asked = np.isin(images["image"].values, comparison["image"].values)
+    others = np.isin(images["species"].values, [s for s in wanted if s != comparison.attrs["target"]])
+    if not asked.any():
+        raise ValueError("The comparison's photos are not part of the study: find traits of the study's own photos.")
+    chosen = images.isel(image=usable(images) & (asked | others))
+    return chosen.sortby("image")
+
+
+def _assemble(
+    study: xr.DataTree,
+    photos: xr.Dataset,
+    scored: tuple[Cells, np.ndarray],
+    fit: Fit,
+    target: str,
+    presence: float,
+    masks: Masks,
+) -> xr.Dataset:
+    """Put everything that is known of the traits into one dataset."""
+    cells, labels = scored
+    n = len(fit.clusters.centre)
+    images = photos.sizes["image"]
+    label = np.full(cells.maps.shape, -1, np.int16)
+    label[cells.photo, cells.y, cells.x] = labels
+    evidence = np.zeros((images, n))
+    inside = labels >= 0
+    np.add.at(evidence, (cells.photo[inside], labels[inside]), cells.evidence[inside].astype(np.float64))
+    failed = np.isnan(cells.maps).any((1, 2))
+    evidence[failed] = np.nan
+    rest = np.where(label < 0, cells.maps.astype(np.float64), 0).sum((1, 2)) + cells.constant
+    embedding_margin = evidence.sum(1) + rest
+    own = (photos["species"].values == target) & ~failed
+    shows = _shows(evidence, own, presence)
+    data = xr.Dataset(
+        {
+            "trait_evidence": (("image", "trait"), evidence, {"units": "logit", "comment": "the phenotype table"}),
+            "remainder": ("image", rest, {"units": "logit", "comment": "other cells, and the bias"}),
+            "margin": ("image", _margins(study, photos, fit.question), {"units": "logit"}),
+            "shows": (("image", "trait"), shows),
+            "share_of_margin": ("trait", evidence[own].sum(0) / embedding_margin[own].sum()),
+            "prevalence": ("trait", shows[own].mean(0)),
+            "label": (("image", "y", "x"), label),
+            "exemplar": (("trait", "rank"), _exemplars(photos["image"].values, evidence, own)),
+            "centre": (("trait", "component"), fit.clusters.centre),
+            "radius": ("trait", fit.clusters.radius),
+            "axis": (("component", "feature"), fit.space.axes),
+            "axis_offset": ("feature", fit.space.offset),
+        },
+        {"image": photos["image"].values, "trait": np.array([f"trait {k + 1}" for k in range(n)], object)},
+    )
+    data["true_species"] = ("image", photos["species"].values)
+    for column in photos.data_vars:
+        if column not in _OURS:
+            data[f"table_{column}" if column in data.variables else column] = photos[column].drop_vars("image")
+    species = np.unique(photos["species"].values.astype(str))
+    by_species = [shows[(photos["species"].values == s) & ~failed].mean(0) for s in species]
+    data = data.assign_coords(species=species.astype(object))
+    data["prevalence_by_species"] = (("species", "trait"), np.array(by_species))
+    place = _placement(study, photos)
+    data = data.merge(trait_places(cells, labels, photos, place, own, masks, n))
+    return data.merge(_region_table(label, cells.maps, photos, place, n))
+
+
+def _margins(study: xr.DataTree, photos: xr.Dataset, question: Question) -> np.ndarray:
+    """Margin from the stored embeddings, independently of the maps: (image,)."""
+    stored = study["features"].to_dataset()
+    rows = stored["embedding"].isel(image=stored.indexes["image"].get_indexer(photos["image"].values)).values
+    rows = rows.astype(np.float64)
+    direction, constant = question.directions(rows)
+    return (rows * direction).sum(1) + constant
+
+
+def _shows(evidence: np.ndarray, own: np.ndarray, presence: float) -> np.ndarray:
+    positive = np.where((evidence > 0) & own[:, None], evidence, np.nan)
+    typical = np.array([np.nanmedian(c) if np.isfinite(c).any() else np.inf for c in positive.T])
+    return np.nan_to_num(evidence) >= np.maximum(presence * typical, 1e-12)
+
+
+def _exemplars(ids: np.ndarray, evidence: np.ndarray, own: np.ndarray, count: int = 8) -> np.ndarray:
+    rows = np.flatnonzero(own)
+    best = [rows[np.argsort(-evidence[rows, k], kind="stable")[:count]] for k in range(evidence.shape[1])]
+    return np.array([ids[b] for b in best], object)
+
+
+def _placement(study: xr.DataTree, photos: xr.Dataset) -> np.ndarray:
+    """(image, 4): left, top, cell width and height, in pixels of the upright original."""
+    from finerkit.preprocess import Preprocess
+
+    fitted = Preprocess.from_attrs(study.attrs)
+    placed = fitted.placement(photos["width"].values, photos["height"].values, tuple(study.attrs["grid"]))
+    return np.stack(placed, 1)
+
+
+def _region_table(label: np.ndarray, maps: np.ndarray, photos: xr.Dataset, place: np.ndarray, n: int) -> xr.Dataset:
+    size = np.stack([photos["width"].values, photos["height"].values], 1)
+    regions = find_regions(label, maps, place, size, n)
+    pixel = {"units": "pixel", "comment": "of the upright original photo"}
+    return xr.Dataset(
+        {
+            "region_image": ("region", np.array([photos["image"].values[r.photo] for r in regions], object)),
+            "region_trait": ("region", np.array([r.trait for r in regions], np.int64)),
+            "region_evidence": ("region", np.array([r.evidence for r in regions]), {"units": "logit"}),
+            "region_cells": ("region", np.array([r.cells for r in regions], np.int64)),
+            "region_box": (("region", "side"), np.array([r[4:8] for r in regions]).reshape(-1, 4), pixel),
+            "region_outline": ("region", np.array([r.outline for r in regions], object), pixel),
+        },
+        {"side": np.array(["left", "top", "right", "bottom"], object)},
+    )
+
+
+def _keep(study: xr.DataTree, found: xr.Dataset, name: str) -> xr.Dataset:
+    """Write the traits into the study, where it has a store."""
+    path = disk.store_of(study)
+    if path is None:
+        return found.assign_attrs(disk.provenance(**found.attrs))
+    group = f"traits/{slug(name)}"
+    disk.write_group(path, group, found)
+    disk.finish(path)
+    return disk.read_group(path, group).load()

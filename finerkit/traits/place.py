@@ -1,0 +1,119 @@
+"""Where traits lie: labelled cells and animal masks enter; positions on the animal and signs of background leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+if TYPE_CHECKING:
+    from finerkit.traits.cells import Cells
+
+#: Animal masks: a function or mapping from image id to a boolean (height, width) array; None where there are none.
+Masks = Callable[[str], np.ndarray] | Mapping[str, np.ndarray] | None
+
+#: A trait is called background if more than this share of its evidence lies off the animal (or, without masks, in the
+#: outermost ring of cells).
+BACKGROUND = 0.5
+
+
+def trait_places(
+    cells: Cells,
+    labels: np.ndarray,
+    photos: xr.Dataset,
+    place: np.ndarray,
+    own: np.ndarray,
+    masks: Masks,
+    n_traits: int,
+) -> xr.Dataset:
+    """Say where each trait lies, over the target's photos, weighted by evidence.
+
+    Parameters
+    ----------
+    cells, labels
+        Discriminative cells and the trait of each (-1 for none).
+    photos
+        Like ``/images``.
+    place
+        (image, 4): left, top, cell width and cell height in pixels of the upright original.
+    own
+        Boolean (image): photos of the target.
+    masks
+        See `Masks`.
+    n_traits
+        Number of traits.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``trait``: ``off_animal``, ``border``, ``background``, ``position_x``, ``position_y``.
+    """
+    rows, columns = cells.maps.shape[1:]
+    on_edge = (cells.y == 0) | (cells.x == 0) | (cells.y == rows - 1) | (cells.x == columns - 1)
+    off, x, y = _on_animal(cells, photos, place, own, masks)
+    out = {k: np.full(n_traits, np.nan) for k in ("off_animal", "border", "position_x", "position_y")}
+    for k in range(n_traits):
+        mine = (labels == k) & own[cells.photo]
+        weight = np.maximum(cells.evidence[mine], 0)
+        if weight.sum() == 0:
+            continue
+        values = {"off_animal": off, "border": on_edge, "position_x": x, "position_y": y}
+        for name, value in values.items():
+            good = ~np.isnan(value[mine].astype(float))
+            if weight[good].sum() > 0:
+                out[name][k] = np.average(value[mine][good].astype(float), weights=weight[good])
+    background = np.where(np.isnan(out["off_animal"]), out["border"], out["off_animal"]) > BACKGROUND
+    frame = "the animal's bounding box" if masks is not None else "the photo"
+    comments = {
+        "off_animal": "share of the evidence off the animal",
+        "border": "share of the evidence in the outermost ring of cells",
+        "position_x": f"mean position, 0 left to 1 right of {frame}",
+        "position_y": f"mean position, 0 top to 1 bottom of {frame}",
+    }
+    data = xr.Dataset({name: ("trait", value, {"comment": comments[name]}) for name, value in out.items()})
+    data["background"] = ("trait", background)
+    return data
+
+
+def _on_animal(
+    cells: Cells, photos: xr.Dataset, place: np.ndarray, own: np.ndarray, masks: Masks
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each cell: share of its area off the animal (NaN without mask), and its centre's position, 0 to 1."""
+    left, top, width, height = place[cells.photo].T
+    centre_x, centre_y = left + (cells.x + 0.5) * width, top + (cells.y + 0.5) * height
+    x, y = centre_x / photos["width"].values[cells.photo], centre_y / photos["height"].values[cells.photo]
+    off = np.full(len(x), np.nan)
+    if masks is None:
+        return off, x, y
+    for i in np.unique(cells.photo[own[cells.photo]]):
+        mask = mask_of(masks, str(photos["image"].values[i]), photos.isel(image=i))
+        if mask is None or not mask.any():
+            continue
+        mine = cells.photo == i
+        total = np.pad(mask.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+        x0, x1 = (np.clip(np.rint(left[mine] + (cells.x[mine] + d) * width[mine]), 0, mask.shape[1]) for d in (0, 1))
+        y0, y1 = (np.clip(np.rint(top[mine] + (cells.y[mine] + d) * height[mine]), 0, mask.shape[0]) for d in (0, 1))
+        x0, x1, y0, y1 = (v.astype(int) for v in (x0, x1, y0, y1))
+        area = np.maximum((x1 - x0) * (y1 - y0), 1)
+        off[mine] = 1 - (total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]) / area
+        across, down = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+        x[mine] = (centre_x[mine] - across[0]) / (across[-1] + 1 - across[0])
+        y[mine] = (centre_y[mine] - down[0]) / (down[-1] + 1 - down[0])
+    return off, x, y
+
+
+def mask_of(masks: Masks, image: str, photo: xr.Dataset) -> np.ndarray | None:
+    """The mask of one photo, checked; None where there is none."""
+    try:
+        mask = masks[image] if isinstance(masks, Mapping) else masks(image)
+    except KeyError:
+        return None
+    if mask is None:
+        return None
+    mask = np.asarray(mask).astype(bool)
+    expected = int(photo["height"]), int(photo["width"])
+    if mask.shape != expected:
+        raise ValueError(f"The mask of {image!r} must be (height, width) = {expected}. Got shape {mask.shape} instead.")
+    return mask
