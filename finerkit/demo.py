@@ -62,7 +62,7 @@ def _cat(out: Path, model: Model, say: Callable[[str], None]) -> Report:
     )
     pair = compare(study, _CAT, list(_OTHER_CATS))
     total = (pair["evidence"].sum(("y", "x")) + pair["bias"] - pair["logit"]).isel(image=0)
-    say(f"   The evidence maps add up to the logits (largest difference {float(np.abs(total).max()):.0e}).")
+    say(f"   The evidence maps add up to the logits (to within {max(float(np.abs(total).max()), 1e-7):.0e}).")
     files = write_report(pair, out)
     _say_files(files, say)
     return files

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 
 #: Perceptually even colour maps that are offered; rainbow maps such as jet invent borders where there are none.
-SEQUENTIAL = ("inferno", "magma", "plasma", "viridis", "cividis")
+SEQUENTIAL = ("viridis", "cividis", "plasma", "inferno", "magma")
 DIVERGING = ("RdBu_r", "PuOr_r", "BrBG_r", "PRGn_r")
 
 _STEPS = 256

@@ -175,7 +175,7 @@ def _heatmap(grid: Grid, row: Row, j: int) -> go.Heatmap:
 
 def _colour_axis(grid: Grid, rgba: np.ndarray) -> dict[str, Any]:
     bottom, top = grid.limits
-    title = {"text": html.escape(grid.legend), "side": "right", "font_size": 12}
+    title = {"text": html.escape(grid.legend).replace("\n", "<br>"), "side": "right", "font_size": 12}
     return {
         "cmin": bottom,
         "cmax": top,

@@ -124,9 +124,7 @@ def contrast_panels(
         rows=tuple(rows),
         signed=not relu,
         scale=scale,
-        legend=f"contrast in logits, {_SCALE_WORDS[scale]}"
-        if scale == "shared"
-        else f"contrast, {_SCALE_WORDS[scale]}",
+        legend=f"contrast{' in logits' if scale == 'shared' else ''}\n({_SCALE_WORDS[scale]})",
         caption=_caption(pair, attrs, strengths, relu, scale),
     )
 

@@ -61,7 +61,7 @@ def _draw(grid: Grid, rgba: np.ndarray, width: float) -> Figure:
                 head = f"{head}\n{row.panels[j - 1].title}".strip()
             ax.set_title(head, fontsize=7, pad=2, parse_math=False)
     scale = ScalarMappable(Normalize(*grid.limits), cmap)
-    bar = drawn.colorbar(scale, ax=axes, shrink=0.6, aspect=25, pad=0.01)
+    bar = drawn.colorbar(scale, ax=axes, shrink=0.6 if len(grid.rows) > 1 else 0.9, aspect=25, pad=0.01)
     bar.set_label(grid.legend, fontsize=7, parse_math=False)
     bar.solids.set_rasterized(True)  # vector cells with see-through colours would show seams
     return drawn

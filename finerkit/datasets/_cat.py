@@ -1,0 +1,47 @@
+"""One photo of a cat: nothing enters; it lies on disk, in a species folder, and its Dataset leaves."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finerkit.datasets._folders import cache_folder
+from finerkit.images import read_images
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_SPECIES, _FILE = "Egyptian cat", "chelsea.png"
+
+
+def cat(out: str | os.PathLike[str] | None = None) -> xr.Dataset:
+    """Write scikit-image's photo of Chelsea the cat (public domain), and list it.
+
+    Parameters
+    ----------
+    out
+        Folder to write ``images/Egyptian cat/chelsea.png`` into; by default the user's cache. An existing file is kept.
+
+    Returns
+    -------
+    xarray.Dataset
+        Of `finerkit.read_images`: one photo, 451 x 300 pixels, of the species "Egyptian cat".
+
+    Examples
+    --------
+    >>> images = fk.datasets.cat()  # doctest: +SKIP
+    """
+    from PIL import Image
+    from skimage import data
+
+    images = (cache_folder("cat") if out is None else Path(out)) / "images"
+    target = images / _SPECIES / _FILE
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(prefix=".", suffix=".png", dir=target.parent)
+        os.close(handle)
+        Image.fromarray(data.chelsea()).save(part)
+        Path(part).replace(target)
+    return read_images(images, progress=False)
