@@ -124,7 +124,7 @@ def test_print_puts_the_evidence_at_its_place(tmp_path):
     bare["evidence"][:] = 0
     saved = []
     for name, data in (("bare", bare), ("with", pair)):
-        figure = fk.figures.contrast_grid(data, [0], ["1.png"], opacity=1.0)
+        figure = fk.figures.contrast_grid(data, [0], ["1.png"], scale="panel", opacity=1.0)
         saved.append(matplotlib.image.imread(figure.save(tmp_path / f"{name}.png", width_mm=120, dpi=100))[..., :3])
     assert saved[0].shape == saved[1].shape
     assert saved[0].shape[1] == round(120 / 25.4 * 100)
