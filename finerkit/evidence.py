@@ -73,7 +73,7 @@ def reference_weights(
     objective = choice(objective or pair.attrs.get("objective", "mean"), OBJECTIVES, "objective")
     names = _chosen_references(pair, references)
     logit = pair["logit"].sel(species=names).transpose("image", "species").astype(np.float64)
-    return logit.copy(data=objective_weights(logit.values, objective)).rename("reference_weight").assign_attrs(units="1")
+    return logit.copy(data=objective_weights(logit.values, objective)).rename("reference_weight").drop_attrs()
 
 
 def objective_weights(logits: np.ndarray, objective: str) -> np.ndarray:

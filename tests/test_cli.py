@@ -28,8 +28,8 @@ def test_analyze_writes_a_study_and_says_what_it_found(store, capsys):
 
 
 def test_compare_writes_figure_and_table(store, tmp_path, capsys):
-    arguments = ["compare", str(store), "rubra quadrata", "--references", "Rubra rotunda", "--out", str(tmp_path / "out")]
-    assert main([*arguments, "--strength", "0", "1", "--photos", "2"]) == 0
+    arguments = ["compare", str(store), "rubra quadrata", "--references", "Rubra rotunda"]
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--strength", "0", "1", "--photos", "2"]) == 0
     said = capsys.readouterr().out
     assert "Rubra quadrata against Rubra rotunda: the target wins in" in said
     for ending in (".png", ".html", ".csv"):
