@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from finerkit.similarity import similar_species
     from finerkit.store import open_study
     from finerkit.tables import evidence_table
+    from finerkit.traits import find_traits, label_masks, match_trait, test_traits, to_coco
 
 _HOME = {
     "Model": "finerkit.models",
@@ -40,12 +41,17 @@ _HOME = {
     "compare": "finerkit.comparisons",
     "contrast": "finerkit.evidence",
     "evidence_table": "finerkit.tables",
+    "find_traits": "finerkit.traits",
+    "label_masks": "finerkit.traits",
     "load_image": "finerkit.photo",
     "load_model": "finerkit.models",
+    "match_trait": "finerkit.traits",
     "open_study": "finerkit.store",
     "read_images": "finerkit.images",
     "reference_weights": "finerkit.evidence",
     "similar_species": "finerkit.similarity",
+    "test_traits": "finerkit.traits",
+    "to_coco": "finerkit.traits",
 }
 _SUBMODULES = frozenset({"datasets", "figures", "models"})
 
@@ -61,12 +67,17 @@ __all__ = [
     "datasets",
     "evidence_table",
     "figures",
+    "find_traits",
+    "label_masks",
     "load_image",
     "load_model",
+    "match_trait",
     "open_study",
     "read_images",
     "reference_weights",
     "similar_species",
+    "test_traits",
+    "to_coco",
 ]
 
 

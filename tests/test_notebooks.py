@@ -25,7 +25,8 @@ def test_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
 def test_is_stored_without_output(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    assert all(not c.get("outputs") and c.get("execution_count") is None for c in notebook.cells if c.cell_type == "code")
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    assert all(not c.get("outputs") and c.get("execution_count") is None for c in code)
 
 
 def test_there_are_tutorials_and_each_is_in_the_readme():

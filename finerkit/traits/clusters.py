@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ESTIMATORS: dict[str, Callable[[], Any]] = {
     "kmeans": lambda: KMeans(n_init=4),
     "agglomerative": AgglomerativeClustering,
-    "hdbscan": lambda: HDBSCAN(min_cluster_size=15, copy=True),
+    "hdbscan": lambda: HDBSCAN(min_cluster_size=10, copy=True),
 }
 COMPONENTS = 32
 MOST_TRAITS = 8

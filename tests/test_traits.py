@@ -1,0 +1,341 @@
+"""Traits of a study whose features are planted: which cells, how many, and that everything adds up."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image
+from scipy.stats import spearmanr
+from sklearn.cluster import KMeans, SpectralClustering
+from sklearn.metrics import adjusted_rand_score
+
+import finerkit as fk
+from finerkit.traits import export
+from finerkit.traits.cells import strong_cells
+from finerkit.traits.clusters import bootstrap_stability, centres, choose_number, find_space
+from finerkit.traits.regions import cells_shape, find_regions, polygons
+
+TARGET, REFERENCE = "Alba una", "Alba duo"
+N, GRID, CHANNELS = 24, 6, 12
+
+
+def planted(seed=0, background=False):
+    """A study in memory: the target has trait A in all photos, and B in the females; so has the reference B.
+
+    A lies at cells (1, 1) and (1, 2), B at (4, 3), or in the corner (0, 0) with `background`.
+    """
+    rng = np.random.default_rng(seed)
+    F = np.abs(rng.normal(0, 1e-4, (2 * N, GRID, GRID, CHANNELS)))
+    female = np.arange(2 * N) % 2 == 0
+    b = (0, 0) if background else (4, 3)
+    for i in range(2 * N):
+        if i < N:
+            F[i, 1, 1:3, :3] += rng.uniform(0.8, 1.2, (2, 3)) * [1, 0.5, 0]
+        if female[i]:
+            F[i, *b, 3:6] += rng.uniform(0.8, 1.2, 3) * [1, 0, 0.5]
+    F = F.astype(np.float16)
+    ids = np.array([f"{TARGET if i < N else REFERENCE}/{i:02}.jpg" for i in range(2 * N)], object)
+    ok = np.full(2 * N, "ok", object)
+    images = xr.Dataset(
+        {
+            "species": ("image", np.repeat(np.array([TARGET, REFERENCE], object), N)),
+            "path": ("image", ids), "status": ("image", ok),
+            "width": ("image", np.full(2 * N, 120)), "height": ("image", np.full(2 * N, 60)),
+            "sex": ("image", np.where(female, "f", "m").astype(object)),
+            "day": ("image", np.arange(2 * N, dtype=float)),
+        },
+        {"image": ids},
+    )  # fmt: skip
+    weight = np.zeros((2, CHANNELS), np.float32)
+    weight[0, :6], weight[1, :3] = 3, -3
+    bias = np.array([0.5, -0.25], np.float32)
+    embedding = F.astype(np.float32).mean((1, 2))
+    species = xr.Dataset(
+        {"weight": (("species", "feature"), weight), "bias": ("species", bias), "count": ("species", [N, N]),
+         "prototype": (("species", "feature"), np.stack([embedding[:N].mean(0), embedding[N:].mean(0)]))},
+        {"species": [TARGET, REFERENCE]},
+    )  # fmt: skip
+    features = xr.Dataset(
+        {"embedding": (("image", "feature"), embedding), "feature_map": (("image", "y", "x", "feature"), F)},
+        {"image": ids},
+    )
+    tree = xr.DataTree.from_dict({"images": images, "species": species, "features": features})
+    tree.attrs = {
+        "grid": [GRID, GRID], "image_size": 96, "fit": "squash", "interpolation": "bicubic",
+        "mean": [0.5] * 3, "std": [0.5] * 3, "model": "planted", "weights_hash": "0", "pretrained": True,
+        "head": "linear",
+    }  # fmt: skip
+    return tree
+
+
+@pytest.fixture(scope="module")
+def study():
+    return planted()
+
+
+@pytest.fixture(scope="module")
+def pair(study):
+    return fk.compare(study, TARGET, [REFERENCE], progress=False)
+
+
+@pytest.fixture(scope="module")
+def traits(study, pair):
+    return fk.find_traits(pair, n_traits=2, share=0.97, study=study)
+
+
+def test_planted_traits_are_found_where_they_are(traits):
+    own = traits.true_species.values == TARGET
+    label = traits.label.values[own]
+    assert traits.sizes["trait"] == 2
+    # A carries the most evidence, so it is trait 1. A cluster reaches 99 % of its members, so one cell may fall out.
+    assert (label[:, 1, 1:3] == 0).mean() > 0.97
+    assert (label[::2, 4, 3] == 1).mean() > 0.9
+    others = label.copy()
+    others[:, 1, 1:3] = others[:, 4, 3] = -1
+    assert (others == -1).mean() > 0.99
+    np.testing.assert_allclose(traits.prevalence, [1.0, 0.5])
+    by_species = traits.prevalence_by_species
+    np.testing.assert_allclose(by_species.sel(species=REFERENCE), [0.0, 0.5])
+    np.testing.assert_allclose(traits.stability, 1, atol=0.05)
+
+
+def test_traits_and_remainder_equal_the_margin(traits, study, pair):
+    total = traits.trait_evidence.sum("trait") + traits.remainder
+    np.testing.assert_allclose(total, traits.margin, atol=1e-4)
+    own = pair.image.values
+    margin = pair.logit.sel(species=TARGET) - pair.logit.sel(species=REFERENCE)
+    np.testing.assert_allclose(traits.margin.sel(image=own), margin, atol=1e-4)
+    share = traits.trait_evidence.sel(image=own).sum("image") / margin.sum()
+    np.testing.assert_allclose(traits.share_of_margin, share, atol=1e-4)
+
+
+def test_trait_evidence_is_the_contrast_over_its_cells(traits, pair):
+    maps = fk.contrast(pair, 1.0, relu=False)
+    label = traits.label.sel(image=pair.image.values).values
+    for k in range(2):
+        expected = np.where(label == k, maps.values, 0).sum((1, 2))
+        np.testing.assert_allclose(traits.trait_evidence.sel(image=pair.image.values)[:, k], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("objective", ["softmax", "official"])
+def test_it_adds_up_with_several_references_and_every_objective(objective):
+    study = planted()
+    third = study["species"].to_dataset().isel(species=[1]).assign_coords(species=["Alba tres"])
+    third["weight"] = third["weight"] * 0.3 + 0.1
+    study["species"].dataset = xr.concat([study["species"].to_dataset(), third], "species", data_vars="minimal")
+    pair = fk.compare(study, TARGET, [REFERENCE, "Alba tres"], objective=objective, progress=False)
+    found = fk.find_traits(pair, 0.7, n_traits=2, study=study)
+    np.testing.assert_allclose(found.trait_evidence.sum("trait") + found.remainder, found.margin, atol=1e-4)
+    r = fk.reference_weights(pair)
+    logit = pair.logit
+    margin = logit.sel(species=TARGET) - 0.7 * (r * logit.sel(species=r.species)).sum("species")
+    np.testing.assert_allclose(found.margin.sel(image=pair.image.values), margin, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "agglomerative", "hdbscan", KMeans(n_init=2), SpectralClustering()])
+def test_every_method_finds_them(study, pair, method):
+    found = fk.find_traits(pair, n_traits=2, share=0.97, method=method, study=study)
+    own = found.true_species.values == TARGET
+    truth = np.full((N, GRID, GRID), -1)
+    truth[:, 1, 1:3] = 0
+    truth[::2, 4, 3] = 1
+    planted_cells = truth >= 0
+    assert adjusted_rand_score(truth[planted_cells], found.label.values[own][planted_cells]) > 0.9
+
+
+def test_the_number_is_chosen_by_stability(study, pair):
+    found = fk.find_traits(pair, share=0.97, study=study)
+    assert found.sizes["trait"] == 2
+    curve = found.stability_curve
+    assert list(curve.statistic.values) == ["n_traits", "adjusted_rand", "standard_error"]
+    assert curve[0, 1] > 0.95
+
+
+def test_the_order_of_photos_and_the_seed(study, pair):
+    first = fk.find_traits(pair, share=0.7, n_traits=3, study=study, seed=5)
+    again = fk.find_traits(pair, share=0.7, n_traits=3, study=study, seed=5)
+    xr.testing.assert_identical(first.drop_attrs(), again.drop_attrs())
+    order = np.random.default_rng(0).permutation(2 * N)
+    shuffled = planted()
+    for name in ("images", "features"):
+        shuffled[name].dataset = shuffled[name].to_dataset().isel(image=order)
+    turned = fk.compare(shuffled, TARGET, [REFERENCE], images=pair.image.values[::-1], progress=False)
+    other = fk.find_traits(turned, share=0.7, n_traits=3, study=shuffled, seed=5)
+    xr.testing.assert_allclose(other.sel(image=first.image).drop_attrs(), first.drop_attrs())
+
+
+def test_background_is_flagged():
+    study = planted(background=True)
+    pair = fk.compare(study, TARGET, [REFERENCE], progress=False)
+    by_border = fk.find_traits(pair, n_traits=2, share=0.97, study=study)
+    assert list(by_border.background.values) == [False, True]
+    animal = np.zeros((60, 120), bool)
+    animal[10:20, 20:60] = True  # exactly the cells of A
+    found = fk.find_traits(pair, n_traits=2, share=0.97, study=study, masks=lambda image: animal)
+    np.testing.assert_allclose(found.off_animal, [0, 1], atol=0.02)
+    assert list(found.background.values) == [False, True]
+    np.testing.assert_allclose(found.position_x[0], 0.5, atol=0.05)
+    np.testing.assert_allclose(found.position_y[0], 0.5, atol=0.05)
+    with pytest.raises(ValueError, match=r"must be \(height, width\) = \(60, 120\). Got shape \(120, 60\)"):
+        fk.find_traits(pair, n_traits=2, study=study, masks=lambda image: animal.T)
+
+
+def test_regions_lie_at_their_pixels(traits):
+    own = [str(i).startswith(TARGET) for i in traits.region_image.values]
+    a = traits.isel(region=np.array(own) & (traits.region_trait.values == 0))
+    assert a.sizes["region"] == N
+    whole = a.isel(region=a.region_cells.values == 2)
+    assert whole.sizes["region"] >= N - 1
+    np.testing.assert_allclose(whole.region_box, np.tile([20, 10, 60, 20], (whole.sizes["region"], 1)), atol=1e-6)
+    ring = json.loads(a.region_outline.values[0])
+    assert len(ring) == 1
+    assert {tuple(p) for p in ring[0]} >= {(20, 10), (60, 10), (60, 20), (20, 20)}
+
+
+def test_exports(study, traits, tmp_path):
+    coco = json.loads(fk.to_coco(traits, tmp_path / "t.json", study=study).read_text())
+    assert [c["name"] for c in coco["categories"]] == ["trait 1", "trait 2"]
+    assert len(coco["annotations"]) == traits.sizes["region"]
+    first = coco["annotations"][0]
+    assert first["area"] == pytest.approx(first["bbox"][2] * first["bbox"][3])
+    assert len({i["id"] for i in coco["images"]}) == len(coco["images"])
+    files = fk.label_masks(traits, tmp_path / "masks", study=study)
+    painted = np.asarray(Image.open(files[[f.name == "00.jpg.png" for f in files].index(True)]))
+    assert painted.shape == (60, 120)
+    assert (painted[10:20, 20:60] == 1).all()
+    assert (painted[40:50, 60:80] == 2).all()
+    assert (painted > 0).sum() == 10 * 40 + 10 * 20
+
+
+def test_retrieval_puts_photos_with_the_trait_first(study, traits):
+    renamed = traits.assign_coords(trait=["white patch", "dark spot"])
+    table = fk.match_trait(renamed, "white patch", study=study)
+    assert set(table.species[:N]) == {TARGET}
+    assert table.evidence.is_monotonic_decreasing
+    assert (table.left[:N] == 20).all()
+    with pytest.raises(ValueError, match="No trait named 'white pach'. Did you mean 'white patch'"):
+        fk.match_trait(renamed, "white pach", study=study)
+
+
+def test_a_trait_that_goes_with_sex_is_found(traits):
+    table = fk.test_traits(traits, "sex", permutations=999)
+    assert table.loc["trait 2", "p"] == pytest.approx(1 / 1000)
+    assert table.loc["trait 2", "p_holm"] == pytest.approx(2 / 1000)
+    assert table.loc["trait 1", "p"] > 0.01
+    assert table.loc["trait 2", "effect"] < -3  # males ("m" after "f") have less
+    assert table.loc["trait 2", "measure"] == "Hedges' g"
+    assert table.loc["trait 2", "n"] == N
+    f, m = table.loc["trait 2", ["mean: f", "mean: m"]]
+    assert f > 10 * abs(m)
+
+
+def test_numbers_are_correlated_and_equal_scipy(traits):
+    table = fk.test_traits(traits, "day", permutations=199)
+    own = traits.isel(image=traits.true_species.values == TARGET)
+    for k in range(2):
+        rho = spearmanr(own.trait_evidence[:, k], own.day.values)
+        assert table.iloc[k].effect == pytest.approx(rho.statistic)
+    assert table.measure.iloc[0] == "Spearman's rho"
+
+
+def test_permutation_p_values_are_fair():
+    """Under no effect, p-values are even: about one in ten below 0.1."""
+    rng = np.random.default_rng(0)
+    n = 200
+    data = xr.Dataset(
+        {
+            "trait_evidence": (("image", "trait"), rng.normal(size=(20, n))),
+            "sex": ("image", np.repeat(["f", "m"], 10)),
+            "true_species": ("image", ["a"] * 20),
+        },
+        {"trait": [f"{i}" for i in range(n)], "species": ["a"]},
+        {"target": "a"},
+    )
+    p = fk.test_traits(data, "sex", permutations=199).p
+    assert 0.04 < (p <= 0.1).mean() < 0.18
+    assert 0.4 < p.mean() < 0.6
+
+
+def test_columns_that_cannot_be_tested(traits):
+    with pytest.raises(ValueError, match="No metadata column named 'sexx'. Did you mean 'sex'"):
+        fk.test_traits(traits, "sexx")
+    with pytest.raises(ValueError, match="'true_species' does not vary over the 24 photos"):
+        fk.test_traits(traits, "true_species")
+
+
+def test_strong_cells_are_the_fewest_that_hold_the_share():
+    maps = np.array([[[4.0, 3], [2, 1]], [[1, 1], [1, 1]], [[-1, 0], [0, -2]], [[np.nan] * 2] * 2])
+    assert strong_cells(maps, 0.5)[0].tolist() == [[True, True], [False, False]]
+    assert strong_cells(maps, 0.4)[0].tolist() == [[True, False], [False, False]]
+    assert strong_cells(maps, 0.71)[0].sum() == 3
+    assert strong_cells(maps, 0.5)[1].tolist() == [[True, True], [False, False]]
+    assert not strong_cells(maps, 1.0)[2:].any()
+    assert strong_cells(maps, 1.0)[0].all()
+
+
+def test_outlines_have_no_holes():
+    ring = np.ones((3, 3), bool)
+    ring[1, 1] = False
+    rings = polygons(cells_shape(ring, 0, 0, 2, 2))
+    assert len(rings) == 2
+    assert sum(export._area(r) for r in rings) == pytest.approx(8 * 4)
+
+
+def test_cells_that_touch_at_a_corner_are_one_region():
+    labels = np.array([[[0, -1, 1], [-1, 0, -1], [1, -1, -1]]])
+    regions = find_regions(labels, np.ones((1, 3, 3)), np.array([[0, 0, 1, 1.0]]), np.array([[3, 3]]), 2)
+    assert [(r.trait, r.cells) for r in regions] == [(0, 2), (1, 1), (1, 1)]
+
+
+def test_stability_tells_clusters_from_noise():
+    rng = np.random.default_rng(0)
+    centre = rng.normal(size=(3, 5)) * 4
+    which = np.tile(np.arange(3), 40)
+    points = centre[which] + rng.normal(size=(120, 5)) * 0.3
+    photo = np.repeat(np.arange(40), 3)
+    assert choose_number(points, photo, "kmeans", 0)[0] == 3
+    clusters = centres(points, which, np.ones(120))
+    assert (bootstrap_stability(points, photo, clusters, "kmeans", 0) > 0.95).all()
+    noise = rng.normal(size=(120, 5))
+    arbitrary = centres(noise, which, np.ones(120))
+    assert bootstrap_stability(noise, photo, arbitrary, "kmeans", 0).mean() < 0.7
+
+
+def test_the_space_keeps_distances():
+    vectors = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    space = find_space(vectors)
+    reduced = space.reduce(vectors)
+    np.testing.assert_allclose(
+        np.linalg.norm(reduced[3] - reduced[7]), np.linalg.norm(vectors[3] - vectors[7]), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_traits": 0}, r"n_traits must be 'auto' or an int in the range \[1, inf\). Got 0"),
+        ({"share": 0}, r"share must be in the range \(0, 1\]. Got 0"),
+        ({"strength": -1}, "strength must be a number in the range"),
+        ({"method": "kmean"}, "method must be one of 'kmeans'.*Did you mean 'kmeans'"),
+        ({"presence": 0}, "presence must be in the range"),
+    ],
+)
+def test_wrong_parameters_are_explained(study, pair, options, message):
+    with pytest.raises(ValueError, match=message):
+        fk.find_traits(pair, study=study, **options)
+
+
+def test_questions_without_an_answer(study, pair):
+    with pytest.raises(ValueError, match="needs a comparison whose evidence adds up"):
+        fk.find_traits(pair.assign_attrs(method="gradcam"), study=study)
+    with pytest.raises(ValueError, match="does not say which study it belongs to: pass study="):
+        fk.find_traits(pair)
+    with pytest.raises(TypeError, match="or a scikit-learn clustering estimator. Got 3"):
+        fk.find_traits(pair, method=3, study=study)
+
+
+def test_one_trait_is_allowed(study, pair):
+    found = fk.find_traits(pair, n_traits=1, share=0.97, study=study)
+    assert list(found.trait.values) == ["trait 1"]
+    np.testing.assert_allclose(found.prevalence, [1.0])
