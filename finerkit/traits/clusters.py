@@ -93,7 +93,8 @@ def centres(points: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> Clust
     order = sorted(range(labels.max(initial=-1) + 1), key=lambda k: -weight[labels == k].sum())
     centre = np.stack([points[labels == k].mean(0) for k in order])
     radius = [
-        np.quantile(np.linalg.norm(points[labels == k] - c, axis=1), 0.99) for k, c in zip(order, centre, strict=True)
+        np.quantile(np.linalg.norm(points[labels == k] - c, axis=1), 0.99, method="higher")
+        for k, c in zip(order, centre, strict=True)
     ]
     return Clusters(centre, np.array(radius) * (1 + 1e-6))
 
