@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from finerkit.pipeline import analyze
     from finerkit.similarity import similar_species
     from finerkit.store import open_study
-    from finerkit.tables import evidence_table
+    from finerkit.tables import evidence_table, phenotype_table, trait_table
     from finerkit.traits import find_traits, label_masks, match_trait, test_traits, to_coco
 
 _HOME = {
@@ -47,11 +47,13 @@ _HOME = {
     "load_model": "finerkit.models",
     "match_trait": "finerkit.traits",
     "open_study": "finerkit.store",
+    "phenotype_table": "finerkit.tables",
     "read_images": "finerkit.images",
     "reference_weights": "finerkit.evidence",
     "similar_species": "finerkit.similarity",
     "test_traits": "finerkit.traits",
     "to_coco": "finerkit.traits",
+    "trait_table": "finerkit.tables",
 }
 _SUBMODULES = frozenset({"datasets", "figures", "models"})
 
@@ -73,11 +75,13 @@ __all__ = [
     "load_model",
     "match_trait",
     "open_study",
+    "phenotype_table",
     "read_images",
     "reference_weights",
     "similar_species",
     "test_traits",
     "to_coco",
+    "trait_table",
 ]
 
 

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(verbs)
     _add_analyze(verbs)
     _add_compare(verbs)
+    _add_traits(verbs)
     return parser
 
 
@@ -84,6 +85,19 @@ def _add_compare(verbs: argparse._SubParsersAction) -> None:
     verb.set_defaults(run=_compare)
 
 
+def _add_traits(verbs: argparse._SubParsersAction) -> None:
+    verb = verbs.add_parser("traits", help="cluster what tells a species apart into traits: sheet, tables, regions")
+    verb.add_argument("store", metavar="NAME.zarr", help="study, from 'finerkit analyze'")
+    verb.add_argument("target", help="species whose traits to find")
+    verb.add_argument("--references", nargs="+", metavar="SPECIES", help="default: the nearest look-alikes")
+    verb.add_argument("-k", type=int, default=3, help="how many look-alikes (default: 3)")
+    verb.add_argument("--strength", type=float, default=1.0, help="comparison strength (default: 1)")
+    verb.add_argument("--traits", type=int, metavar="N", help="how many traits (default: as many as are stable)")
+    verb.add_argument("--test", metavar="COLUMN", help="test each trait against this column of the table, such as sex")
+    verb.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write (default: here)")
+    verb.set_defaults(run=_traits)
+
+
 def _demo(options: argparse.Namespace) -> None:
     if options.photos < 5:
         raise ValueError(
@@ -124,6 +138,21 @@ def _compare(options: argparse.Namespace) -> None:
     print(summary(pair))
     files = write_report(pair, options.out, options.strength, options.photos)
     print(f"Picture     {files.picture}\nInteractive {files.interactive}\nTable       {files.table}")
+
+
+def _traits(options: argparse.Namespace) -> None:
+    import finerkit as fk
+    from finerkit.report import trait_table, write_trait_report
+
+    pair = fk.compare(options.store, options.target, options.references or options.k)
+    traits = fk.find_traits(pair, options.strength, options.traits or "auto")
+    print(trait_table(traits).to_string())
+    if options.test:
+        tested = fk.test_traits(traits, options.test)
+        print(f"\nAgainst {options.test}:\n{tested.to_string(float_format=lambda v: f'{v:.3g}')}")
+    files = write_trait_report(traits, options.out)
+    print(f"Sheet       {files.sheet}\nPhenotypes  {files.phenotypes}")
+    print(f"Traits      {files.traits}\nRegions     {files.regions}")
 
 
 if __name__ == "__main__":

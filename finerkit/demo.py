@@ -6,6 +6,7 @@ look-alikes whose only difference is known.
 
 from __future__ import annotations
 
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,10 @@ from finerkit.datasets import cat, mask, mimics
 from finerkit.evidence import contrast
 from finerkit.models import load_model
 from finerkit.pipeline import analyze
-from finerkit.report import Report, summary, write_report
+from finerkit.report import Report, summary, write_report, write_trait_report
 from finerkit.similarity import similar_species
+from finerkit.tables import trait_table
+from finerkit.traits import find_traits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,8 +88,12 @@ def _butterflies(out: Path, model: Model, photos: int, say: Callable[[str], None
         "is next to it, "
         f"in {near.sum()} of {len(near)} photos."
     )
+    traits = find_traits(pair, masks=lambda image: mask(images, image, "animal"))
+    columns = ["share_of_margin", "prevalence", f"prevalence: {nearest.species.item(0)}", "stability", "off_animal"]
+    say("   Its traits, clustered over the photos:\n" + indent(trait_table(traits)[columns].to_string(), "   "))
     files = write_report(pair, out)
     _say_files(files, say)
+    say(f"   Trait sheet {write_trait_report(traits, out).sheet}")
     return files
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from finerkit.names import slug
-from finerkit.tables import evidence_table
+from finerkit.tables import evidence_table, phenotype_table, trait_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +52,49 @@ def write_report(
     figure.save(files.interactive)
     figure.save(files.picture)
     evidence_table(pair, strength).to_csv(files.table, encoding="utf-8")
+    return files
+
+
+class TraitReport(NamedTuple):
+    """Files that `write_trait_report` wrote."""
+
+    sheet: Path
+    phenotypes: Path
+    traits: Path
+    regions: Path
+
+
+def write_trait_report(traits: xr.Dataset, folder: Path) -> TraitReport:
+    """Write a species' traits.
+
+    Parameters
+    ----------
+    traits
+        From `finerkit.find_traits`.
+    folder
+        Where to write; made if needed. Files are named after the target; older ones of that name are replaced.
+
+    Returns
+    -------
+    TraitReport
+        The exemplar sheet (.png), the phenotype table (.csv: one row per photo with the evidence of each trait, the
+        remainder, the margin and the metadata), the trait statistics (.csv) and the regions (COCO .json).
+    """
+    from finerkit.figures import trait_sheet
+    from finerkit.traits import to_coco
+
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = slug(traits.attrs["target"])
+    files = TraitReport(
+        folder / f"{stem}-traits.png",
+        folder / f"{stem}-phenotypes.csv",
+        folder / f"{stem}-traits.csv",
+        folder / f"{stem}-regions.json",
+    )
+    trait_sheet(traits).save(files.sheet)
+    phenotype_table(traits).to_csv(files.phenotypes, encoding="utf-8")
+    trait_table(traits).to_csv(files.traits, encoding="utf-8")
+    to_coco(traits, files.regions)
     return files
 
 

@@ -65,3 +65,57 @@ def evidence_table(
     )
     table.loc[logit.isnull().any("species").values, "margin"] = np.nan
     return table
+
+
+def phenotype_table(traits: xr.Dataset) -> pd.DataFrame:
+    """Lay out the phenotype table, one row per photo, ready for R.
+
+    Parameters
+    ----------
+    traits
+        From `finerkit.find_traits`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``image``: ``true_species``; a column per trait with its evidence in logits; ``remainder`` and
+        ``margin`` (the traits and the remainder add up to it); a column ``shows: NAME`` per trait; the study's
+        metadata.
+    """
+    names = [str(t) for t in traits["trait"].values]
+    table = pd.DataFrame(
+        {
+            "true_species": traits["true_species"].values.astype(str),
+            **{n: traits["trait_evidence"].values[:, k] for k, n in enumerate(names)},
+            "remainder": traits["remainder"].values,
+            "margin": traits["margin"].values,
+            **{f"shows: {n}": traits["shows"].values[:, k] for k, n in enumerate(names)},
+        },
+        index=pd.Index(traits["image"].values.astype(str), name="image"),
+    )
+    for column in traits.data_vars:
+        if traits[column].dims == ("image",) and column not in table:
+            table[str(column)] = traits[column].values
+    return table
+
+
+def trait_table(traits: xr.Dataset) -> pd.DataFrame:
+    """Lay out what is known of each trait, one row per trait.
+
+    Parameters
+    ----------
+    traits
+        From `finerkit.find_traits`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``trait``: ``share_of_margin``, ``prevalence`` in the target's photos, ``stability``,
+        ``off_animal``, ``border``, ``background``, ``position_x``, ``position_y``, and ``prevalence: NAME`` in each
+        species' photos.
+    """
+    columns = ("share_of_margin", "prevalence", "stability", "off_animal", "border", "background")
+    table = traits[[*columns, "position_x", "position_y"]].to_dataframe()
+    for species in traits["species"].values:
+        table[f"prevalence: {species}"] = traits["prevalence_by_species"].sel(species=species).values
+    return table.round(3)

@@ -40,6 +40,20 @@ def test_compare_writes_figure_and_table(store, tmp_path, capsys):
     pd.testing.assert_frame_equal(table, expected, check_dtype=False, rtol=1e-4)
 
 
+def test_traits_writes_sheet_tables_and_regions(store, tmp_path, capsys):
+    assert main(["traits", str(store), "Rubra quadrata", "-k", "1", "--traits", "2", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "share_of_margin" in said
+    phenotypes = pd.read_csv(tmp_path / "Rubra_quadrata-phenotypes.csv", index_col="image")
+    total = phenotypes["trait 1"] + phenotypes["trait 2"] + phenotypes["remainder"]
+    pd.testing.assert_series_equal(total, phenotypes["margin"], check_names=False, atol=1e-3)
+    assert list(pd.read_csv(tmp_path / "Rubra_quadrata-traits.csv", index_col="trait").index) == ["trait 1", "trait 2"]
+    for ending in ("-traits.png", "-regions.json"):
+        assert (tmp_path / f"Rubra_quadrata{ending}").stat().st_size > 200
+    traits = fk.open_study(store)["traits/Rubra_quadrata"].to_dataset()
+    assert fk.match_trait(traits, "trait 1").image.iloc[0].startswith("Rubra")
+
+
 def test_wrong_input_is_one_line(store, capsys):
     assert main(["compare", str(store), "Rubra quadrate"]) == 2
     error = capsys.readouterr().err
@@ -68,5 +82,5 @@ def test_version_and_help(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     help_text = capsys.readouterr().out
-    for verb in ("demo", "analyze", "compare"):
+    for verb in ("demo", "analyze", "compare", "traits"):
         assert verb in help_text

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from finerkit.figures.colours import DIVERGING, SEQUENTIAL
 from finerkit.figures.grid import ContrastFigure, contrast_grid
+from finerkit.figures.trait_sheet import TraitSheet, trait_sheet
 
-__all__ = ["DIVERGING", "SEQUENTIAL", "ContrastFigure", "contrast_grid"]
+__all__ = ["DIVERGING", "SEQUENTIAL", "ContrastFigure", "TraitSheet", "contrast_grid", "trait_sheet"]

@@ -115,7 +115,7 @@ def contrast_panels(
         place = (float(one[v]) for v in ("cell_left", "cell_top", "cell_width", "cell_height"))
         size = int(one.width), int(one.height)
         rows.append(
-            Row(str(image), _photo(str(one.path.item()), size, pixels), *size, *place, float(margins[i]), panels)
+            Row(str(image), display_photo(str(one.path.item()), size, pixels), *size, *place, float(margins[i]), panels)
         )
     return Grid(
         target=attrs["target"],
@@ -155,7 +155,7 @@ def _pick(pair: xr.Dataset, images: int | str | Iterable[str]) -> list[str]:
     return [resolve(w, known, "photo in this comparison") for w in wanted]
 
 
-def _photo(path: str, size: tuple[int, int], pixels: int) -> Image.Image:
+def display_photo(path: str, size: tuple[int, int], pixels: int) -> Image.Image:
     """A copy of the photo for display; plain grey where the file is no longer there."""
     scale = min(1.0, pixels / max(size))
     small = tuple(max(1, round(s * scale)) for s in size)
