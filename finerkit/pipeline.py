@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import warnings
@@ -28,7 +29,6 @@ from finerkit.species import HEADS, need_two_species, own_tables, trained_tables
 from finerkit.study_model import class_names, model_attrs, remember
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
 #: With ``keep_features="auto"``, feature maps are kept while they need no more than this before compression.
@@ -113,10 +113,12 @@ def analyze(
     identity = _identity(images, model, settings, groups)
     path = _place(store)
     known = _existing(path, identity, overwrite)
-    if known == "finished":
-        return disk.open_study(path)
     if known == "none":
         _begin(path, images, model, settings, identity, _keeps(keep_features, len(images.image), model, path))
+    else:
+        disk.update_paths(path, images["path"].values)
+    if known == "finished":
+        return disk.open_study(path)
     _embed(path, model, progress)
     found = disk.read_group(path, "images").load()
     warn_unusable(found, "could not be analysed")
@@ -280,13 +282,27 @@ def _existing(path: Path, identity: dict[str, Any], overwrite: bool) -> str:
 def _begin(
     path: Path, images: xr.Dataset, model: Model, settings: dict[str, Any], identity: dict[str, Any], keep: bool
 ) -> None:
-    waiting = images.assign(
-        status=("image", np.where(usable(images), disk.PENDING, images.status.values.astype(object)))
-    )
-    disk.write_images(path, waiting)
-    disk.write_root(path, **model_attrs(model), **settings, features_kept=keep)
-    _features_group(path, images, model, resume=False)
-    disk.write_root(path, identity=identity, complete=False)  # last: from here on the run can be resumed
+    """Make the store, with nothing computed yet; it appears under its name whole or not at all."""
+    status = np.where(usable(images), disk.PENDING, images.status.values.astype(object))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        disk.write_images(part, images.assign(status=("image", status)))
+        disk.write_root(part, **model_attrs(model), **settings, features_kept=keep, identity=identity, complete=False)
+        _features_group(part, images, model, resume=False)
+        if path.exists():
+            path.rmdir()  # an empty folder
+        part.chmod(0o777 & ~_umask())
+        part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _umask() -> int:
+    """The permissions that new folders do not get; a temporary folder gets none but its owner's."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _keeps(keep: bool | int | str, photos: int, model: Model, path: Path) -> bool:

@@ -226,6 +226,14 @@ def write_images(store: Path, images: xr.Dataset, **attrs: Any) -> None:
         _storable(data).to_zarr(store, group="images", mode="w", zarr_format=3, consolidated=False, encoding=encoding)
 
 
+def update_paths(store: Path, paths: np.ndarray) -> None:
+    """Write where the photos are now, if they have moved."""
+    if np.array_equal(read_group(store, "images")["path"].values, paths):
+        return
+    handle = zarr.open_group(store, path="images", mode="r+", use_consolidated=False)
+    handle["path"][:] = paths.astype(np.dtypes.StringDType())
+
+
 def write_root(store: Path, **attrs: Any) -> None:
     """Write the attrs of the whole study."""
     handle = zarr.open_group(store, mode="a", zarr_format=3)

@@ -11,8 +11,8 @@ import zarr
 from samples import SPECIES, draw, write_photos
 
 import finerkit as fk
+from finerkit import pipeline, study_model
 from finerkit import store as disk
-from finerkit import study_model
 
 
 @pytest.fixture(scope="module")
@@ -315,6 +315,23 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(photos, model, finished, t
     fk.analyze(images, model, path, progress=False)
     assert next(count) == 5  # the 10 photos that were missing, in pairs
     equal_arrays(path, finished)
+
+
+def test_photos_that_moved_are_found_again(photos, model, tmp_path):
+    first = shutil.copytree(photos, tmp_path / "first")
+    path = tmp_path / "s.zarr"
+    fk.analyze(fk.read_images(first), model, path, progress=False)
+    second = first.rename(tmp_path / "second")
+    study = fk.analyze(fk.read_images(second), model, path, progress=False)
+    assert study["images/path"].values[0] == str(second / SPECIES[0] / "00.png")
+    assert fk.figures.contrast_grid(fk.compare(study, SPECIES[0], progress=False), [1], 1).data
+
+
+def test_a_store_appears_whole_or_not_at_all(photos, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "_features_group", lambda *a, **k: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fk.analyze(photos, model, tmp_path / "s.zarr", progress=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_finished_study_is_opened_at_once(photos, model, finished, monkeypatch):
