@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,16 @@ from finerkit._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from finerkit.models import Model
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``finerkit``; the exit status is 0, 2 for wrong input (explained in one line), or 130 if interrupted."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            options.run(options)
     except KeyboardInterrupt:
         print("Interrupted. What was finished is kept: run the same command again to go on.", file=sys.stderr)
         return 130
@@ -27,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"finerkit: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    print(f"finerkit: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,8 +83,9 @@ def _add_compare(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("store", metavar="NAME.zarr", help="study, from 'finerkit analyze'")
     verb.add_argument("target", help="species to explain")
     verb.add_argument("--references", nargs="+", metavar="SPECIES", help="default: the nearest look-alikes")
-    verb.add_argument("-k", type=int, default=3, help="how many look-alikes (default: 3)")
+    verb.add_argument("-k", type=int, help="how many look-alikes (default: up to 3)")
     verb.add_argument("--by", default=None, help="embedding, weights, logits, confusion or taxonomy")
+    verb.add_argument("--weights", metavar="FILE", help="the study's checkpoint, if it was made with one")
     verb.add_argument("--method", default="cam", choices=("cam", "gradcam"))
     verb.add_argument("--layer", help="for gradcam: the layer's dotted name")
     verb.add_argument("--objective", default="mean", choices=("mean", "softmax", "official"))
@@ -90,7 +100,7 @@ def _add_traits(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("store", metavar="NAME.zarr", help="study, from 'finerkit analyze'")
     verb.add_argument("target", help="species whose traits to find")
     verb.add_argument("--references", nargs="+", metavar="SPECIES", help="default: the nearest look-alikes")
-    verb.add_argument("-k", type=int, default=3, help="how many look-alikes (default: 3)")
+    verb.add_argument("-k", type=int, help="how many look-alikes (default: up to 3)")
     verb.add_argument("--strength", type=float, default=1.0, help="comparison strength (default: 1)")
     verb.add_argument("--traits", type=int, metavar="N", help="how many traits (default: as many as are stable)")
     verb.add_argument("--test", metavar="COLUMN", help="test each trait against this column of the table, such as sex")
@@ -132,19 +142,36 @@ def _compare(options: argparse.Namespace) -> None:
     from finerkit.report import summary, write_report
 
     pair = fk.compare(
-        options.store, options.target, options.references or options.k, options.method,
+        options.store, options.target, _references(options), options.method,
         objective=options.objective, by=options.by, layer=options.layer,
     )  # fmt: skip
-    print(summary(pair))
-    files = write_report(pair, options.out, options.strength, options.photos)
+    strongest = max(options.strength)
+    print(summary(pair, strongest))
+    files = write_report(pair, options.out, options.strength, options.photos, strongest)
     print(f"Picture     {files.picture}\nInteractive {files.interactive}\nTable       {files.table}")
+
+
+def _references(options: argparse.Namespace) -> list[str] | int | str:
+    if options.references and options.k is not None:
+        raise ValueError("Give --references or -k, not both.")
+    return options.references or options.k or "auto"
+
+
+def _checkpoint_model(options: argparse.Namespace) -> Model | None:
+    """The study's model with its checkpoint, where one is given."""
+    if options.weights is None:
+        return None
+    import finerkit as fk
+
+    made = fk.open_study(options.store).attrs
+    return fk.load_model(made["model"], int(made["image_size"]), fit=made["fit"], weights=options.weights)
 
 
 def _traits(options: argparse.Namespace) -> None:
     import finerkit as fk
     from finerkit.report import trait_table, write_trait_report
 
-    pair = fk.compare(options.store, options.target, options.references or options.k)
+    pair = fk.compare(options.store, options.target, _references(options))
     traits = fk.find_traits(pair, options.strength, options.traits or "auto")
     print(trait_table(traits).to_string())
     if options.test:

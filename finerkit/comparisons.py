@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from finerkit import store as disk
 from finerkit.batches import run_photos
 from finerkit.evidence import OBJECTIVES, cam_evidence
-from finerkit.features import feature_chunks
+from finerkit.features import are_same, contents, feature_chunks
 from finerkit.images import warn_unusable
 from finerkit.names import choice, resolve, slug
 from finerkit.preprocess import Preprocess
@@ -61,7 +61,9 @@ def compare(
     target
         Species to explain.
     references
-        Species to compare with, by name; or how many of the nearest look-alikes; "auto" is 3 of them.
+        Species to compare with, by name; or how many of the nearest look-alikes; "auto" is 3 of them, but
+        leaves out at least one species: with every other species as reference, a trained head's contrast is the same
+        map at every strength, only scaled, since its weights add up to zero.
     method
         "cam": closed form; needs a head that is linear in the mean of the features, as trained heads are; its evidence
         adds up to the logit. Takes no forward pass if the study keeps features. "gradcam": the linear form of Grad-CAM
@@ -115,12 +117,15 @@ def compare(
     target = resolve(target, known, hint="fk.similar_species(study) lists all.")
     chosen, picked = choose_references(study, target, references, by)
     photos = choose_images(study, target, images)
-    if method == "gradcam" and layer is None:
-        layer = _default_layer(study, model)
-    question = {"target": target, "references": chosen, "method": method, "layer": layer or "features"}
+    if model is not None:
+        from finerkit.study_model import model_of
+
+        model_of(study, model)  # refuses another one, needed or not
+    question = {"target": target, "references": chosen, "method": method, "layer": layer or "default"}
     attrs = question | {"objective": objective, **picked, "additive": method == "cam", **_model_facts(study)}
-    question |= {"photos": hashlib.sha256("\n".join(photos.path.values).encode()).hexdigest()}
-    question["head"] = _fingerprint(study)
+    attrs["strength_only_scales"] = _only_scales(study, target, chosen)
+    what = "\n".join([*photos["image"].values, *contents(photos)])
+    question |= {"photos": hashlib.sha256(what.encode()).hexdigest(), "head": _fingerprint(study)}
     attrs["question"] = json.dumps(question, sort_keys=True)
     group = f"comparisons/{slug(name) if name else _auto_name(question)}"
     path = disk.store_of(study)
@@ -128,10 +133,9 @@ def compare(
     if found is None:
         data, chunks = _plan(study, photos, attrs, model, progress)
         found = _write(path, group, data, chunks) if path is not None else _collect(data, chunks)
-    elif found.attrs["objective"] != objective:
-        disk.set_attrs(path, group, objective=objective)
-        found.attrs["objective"] = objective
+    found.attrs |= {"objective": objective, **picked}  # of this call, where an older one asked the same otherwise
     if path is not None:
+        found.attrs["study"] = str(path)  # where fk.score and fk.find_traits find the network again
         study[group] = xr.DataTree(found)
     return found
 
@@ -153,9 +157,12 @@ def _plan(
             )
         head = study["species"].to_dataset().sel(species=names)
         per_class["bias"] = ("species", head["bias"].values, {"units": "logit"})
+        attrs["layer"] = "features"
         grid = tuple(study.attrs["grid"])
         chunks = _cam_chunks(study, photos, head, model)
     else:
+        if attrs["layer"] == "default":
+            attrs["layer"] = _default_layer(study, model)
         grid, chunks = _gradcam_chunks(study, photos, attrs, model)
     attrs["grid"] = [int(n) for n in grid]
     bar = tqdm(total=photos.sizes["image"], desc="evidence", unit="photo", disable=not progress, delay=1)
@@ -164,8 +171,26 @@ def _plan(
     per_image = {f"cell_{k.removeprefix('cell_')}": ("image", v, pixel) for k, v in placed._asdict().items()}
     columns = {"true_species": "species", "path": "path", "width": "width", "height": "height", "status": "status"}
     per_image |= {new: ("image", photos[old].values) for new, old in columns.items()}
+    per_image |= _cross_validated(study, photos, names)
     coords = {"image": photos.image.values.astype(object), "species": np.array(names, object)}
     return xr.Dataset(per_image | per_class, coords, attrs), _counted(chunks, bar)
+
+
+def _cross_validated(study: xr.DataTree, photos: xr.Dataset, names: list[str]) -> dict[str, tuple]:
+    """Logits by heads that had not seen the photo, where the study has them for all these photos."""
+    known = study["predictions"].to_dataset() if "predictions" in study.children else xr.Dataset()
+    if not known.attrs.get("cross_validated") or not are_same(study, photos):
+        return {}
+    logit = known["logit"].sel(image=photos["image"].values, species=names).values
+    return {"logit_cross_validated": (("image", "species"), logit, {"units": "logit"})}
+
+
+def _only_scales(study: xr.DataTree, target: str, references: list[str]) -> bool:
+    """Whether the weights of target and references add up to zero: every strength then gives one map, scaled."""
+    if "weight" not in study["species"]:
+        return False
+    weight = study["species"]["weight"].sel(species=[target, *references]).values.astype(np.float64)
+    return bool(np.linalg.norm(weight.sum(0)) < 1e-3 * np.linalg.norm(weight[0]))
 
 
 def _counted(chunks: Iterator[Chunk], bar: tqdm) -> Iterator[Chunk]:
@@ -297,10 +322,13 @@ def _chain(first: Chunk, rest: Iterator[Chunk]) -> Iterator[Chunk]:
 
 def _answered(path: Path | None, group: str, question: str, *, named: bool, overwrite: bool) -> xr.Dataset | None:
     """The stored answer to the same question, if there is one."""
-    if path is None or not (path / group).exists():
+    if path is None or overwrite:
         return None
-    found = _read(path, group)
-    if not found.attrs.get("complete") or overwrite:
+    try:
+        found = _read(path, group)
+    except (OSError, ValueError, KeyError):  # not there, or interrupted before it could be read
+        return None
+    if not found.attrs.get("complete"):
         return None
     if found.attrs.get("question") == question:
         return found

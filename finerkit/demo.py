@@ -72,15 +72,15 @@ def _cat(out: Path, model: Model, say: Callable[[str], None]) -> Report:
 
 
 def _butterflies(out: Path, model: Model, photos: int, say: Callable[[str], None]) -> Report:
-    say(f"\n2. Two look-alikes that differ in one planted trait, {photos} rendered photos each.")
-    images = mimics(photos, 1, out=out / "mimics")
+    say(f"\n2. Pairs of look-alikes that differ in one planted trait, {photos} rendered photos of each species.")
+    images = mimics(photos, 2, out=out / "mimics")
     study = analyze(images, model, out / "mimics.zarr")
     say(f"   Cross-validated accuracy of the species head: {study['species'].attrs['accuracy']:.2f}")
     shows = images.isel(image=images["trait_present"].values.astype(bool))
     target = str(shows["species"].values[0])
     nearest = similar_species(study, target, k=1)
     say(f"   Nearest look-alike of {target}: {nearest.species.item(0)} (similarity {float(nearest[0]):.2f})")
-    pair = compare(study, target)
+    pair = compare(study, target, 1)
     say(f"   {summary(pair)}")
     near = trait_hits(pair, images)
     say(

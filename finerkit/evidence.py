@@ -11,12 +11,13 @@ Contrast (Finer-CAM, Zhang et al., CVPR 2025, arXiv 2501.11309) of target t with
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from finerkit.names import choice, resolve
+from finerkit.pairs import as_pair, typed_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,6 +71,7 @@ def reference_weights(
     xarray.DataArray
         (image, species) over the chosen references; sums to 1 over ``species``.
     """
+    pair = as_pair(pair)
     objective = choice(objective or pair.attrs.get("objective", "mean"), OBJECTIVES, "objective")
     names = _chosen_references(pair, references)
     logit = pair["logit"].sel(species=names).transpose("image", "species").astype(np.float64)
@@ -127,7 +129,8 @@ def contrast(
     ValueError
         If a strength is negative or not finite, or a reference is not part of the comparison.
     """
-    strengths = np.atleast_1d(np.asarray(strength, np.float64))
+    pair = as_pair(pair)
+    strengths = _strengths(strength)
     if strengths.ndim != 1 or not strengths.size or not np.all(np.isfinite(strengths)) or strengths.min() < 0:
         raise ValueError(f"strength must be one or more numbers in the range [0, inf). Got {strength!r} instead.")
     target = pair.attrs["target"]
@@ -158,11 +161,23 @@ def contrast(
     return maps
 
 
+def _strengths(strength: float | Iterable[float]) -> np.ndarray:
+    try:
+        listed = strength if hasattr(strength, "dtype") or np.isscalar(strength) else list(strength)
+        return np.atleast_1d(np.asarray(listed, np.float64))
+    except (TypeError, ValueError):
+        raise ValueError(f"strength must be one or more numbers. Got {strength!r} instead.") from None
+
+
 def _chosen_references(pair: xr.Dataset, references: Iterable[str] | None) -> list[str]:
     known = [str(n) for n in np.atleast_1d(pair.attrs["references"])]
     if references is None:
         return known
-    wanted: Any = [references] if isinstance(references, str) else list(references)
+    wanted = typed_names(references)
+    if wanted is None:
+        raise TypeError(
+            f"references are names of species in this comparison, or None for all. Got {references!r} instead."
+        )
     if not wanted:
         raise ValueError(f"At least one reference is needed. This comparison holds {', '.join(map(repr, known))}.")
     hint = "Others need their own fk.compare(...)."

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from finerkit.models import Model
 
 
+#: Status of photos that overflow.
+NOT_FINITE = "the network's features are not finite (in float16)"
+
+
 class FeatureChunk(NamedTuple):
     """Features of some consecutive photos; NaN for those that failed, whose reasons are in `failed` by position."""
 
@@ -51,11 +55,20 @@ def feature_chunks(study: xr.DataTree, photos: xr.Dataset, model: Model | None =
 
 
 def are_kept(study: xr.DataTree, photos: xr.Dataset) -> bool:
-    """Whether the study holds the features of these very photos; another folder may use the same ids for other ones."""
-    if "feature_map" not in study["features"]:
-        return False
-    known = dict(zip(study["images"]["image"].values, study["images"]["path"].values, strict=True))
-    return all(known.get(i) == p for i, p in zip(photos["image"].values, photos["path"].values, strict=True))
+    """Whether the study holds the features of these very photos."""
+    return "feature_map" in study["features"] and are_same(study, photos)
+
+
+def are_same(study: xr.DataTree, photos: xr.Dataset) -> bool:
+    """Whether these are photos of the study; another folder may use the same ids for other ones."""
+    known = dict(zip(study["images"]["image"].values, contents(study["images"].to_dataset()), strict=True))
+    return all(known.get(i) == c for i, c in zip(photos["image"].values, contents(photos), strict=True))
+
+
+def contents(photos: xr.Dataset) -> list[str]:
+    """What tells each photo from any other: the fingerprint of its file, or its path where there is none."""
+    prints = photos["fingerprint"].values if "fingerprint" in photos else [""] * photos.sizes["image"]
+    return [f or p for f, p in zip(prints, photos["path"].values, strict=True)]
 
 
 def _stored(study: xr.DataTree, photos: xr.Dataset) -> Iterator[FeatureChunk]:
@@ -63,6 +76,11 @@ def _stored(study: xr.DataTree, photos: xr.Dataset) -> Iterator[FeatureChunk]:
     order = stored.indexes["image"].get_indexer(photos["image"].values)
     for start in range(0, len(order), disk.CHUNK):
         rows = stored[["feature_map", "embedding"]].isel(image=order[start : start + disk.CHUNK]).load()
+        if not np.isfinite(rows["embedding"].values).all() or not np.isfinite(rows["feature_map"].values).all():
+            raise OSError(
+                "Features of some photos are missing from the study's store: was it copied in part, or moved? Open it "
+                "again with fk.open_study(...), or make it anew with fk.analyze(..., overwrite=True)."
+            )
         yield FeatureChunk(start, rows["feature_map"].values, rows["embedding"].values, {})
 
 
@@ -77,4 +95,7 @@ def _computed(photos: xr.Dataset, model: Model) -> Iterator[FeatureChunk]:
             failed |= reasons
             if indices:
                 cells[indices], embedding[indices] = model.features(pixels)
+        broken = [i for i in np.flatnonzero(~np.isfinite(embedding).all(1)) if i not in failed]
+        failed |= dict.fromkeys(map(int, broken), NOT_FINITE)
+        cells[broken], embedding[broken] = np.nan, np.nan
         yield FeatureChunk(start, cells, embedding, failed)

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from finerkit._version import __version__
 from finerkit.image_tables import read_table, table_entries
 from finerkit.names import choice
-from finerkit.photo import MAX_PIXELS, Look, look_at, quiet_pillow
+from finerkit.photo import MAX_PIXELS, Look, fingerprint, look_at, quiet_pillow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,7 +71,8 @@ def read_images(
     xarray.Dataset
         Dim ``image``, a text id that is the same on every machine (path relative to the root, with forward slashes).
         Variables ``species`` ("" where unknown), ``path`` (absolute), ``width`` and ``height`` (pixels, upright, that
-        is after EXIF rotation), ``status`` ("ok" or why the photo cannot be used) and the table's other columns.
+        is after EXIF rotation), ``status`` ("ok" or why the photo cannot be used),
+        ``fingerprint`` (of the file's bytes) and the table's other columns.
         Unreadable photos stay in the Dataset. Nothing is written.
 
     Raises
@@ -110,6 +111,7 @@ def read_images(
         "width": ("image", np.array([look.width for look in looks], np.int64)),
         "height": ("image", np.array([look.height for look in looks], np.int64)),
         "status": ("image", np.array([look.status for look in looks], object)),
+        "fingerprint": ("image", np.array([fingerprint(p) for p in paths], object)),
     }
     variables |= {name: ("image", _column(entries[name])) for name in entries}
     images = xr.Dataset(variables, {"image": np.array(ids, object)})
@@ -225,6 +227,9 @@ def _files(base: Path) -> Iterator[str]:
                 folders.clear()
                 continue
             seen.add(real)
+            if "zarr.json" in files:  # a study that was put among the photos
+                folders.clear()
+                continue
             folders[:] = sorted(f for f in folders if not f.startswith("."))
             waiting += [str(link) for f in folders if (link := Path(folder, f)).is_symlink()]
             for file in files:

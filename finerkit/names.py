@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -92,6 +93,19 @@ def choice(value: object, allowed: Iterable[str], parameter: str) -> str:
 
 
 def slug(text: str, limit: int = 60) -> str:
-    """Make a name that is safe as a file or group name: word characters, dots and hyphens only, never '..'."""
-    safe = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", text).strip()).strip("._-")
-    return re.sub(r"\.{2,}", ".", safe)[:limit].rstrip("._-") or "unnamed"
+    """Make a name that is safe as a file or group name: word characters, dots and hyphens only, never '..'.
+
+    Spaces become underscores; where more had to change, a short hash keeps different names apart ("A/B" and "A_B").
+    """
+    plain = unicodedata.normalize("NFC", text).strip()
+    safe = re.sub(r"\.{2,}", ".", re.sub(r"[^\w.-]+", "_", plain).strip("._-"))
+    if safe == re.sub(r"\s+", "_", plain) and len(safe) <= limit:
+        return safe
+    digest = hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:6]
+    return f"{safe[: limit - 7].rstrip('._-') or 'unnamed'}-{digest}"
+
+
+def file_stem(pair_attrs: dict[str, object]) -> str:
+    """Name of the files of a comparison: target and references."""
+    references = "-".join(str(r) for r in pair_attrs["references"])  # type: ignore[union-attr]
+    return f"{slug(str(pair_attrs['target']), 50)}-vs-{slug(references, 70)}"

@@ -8,9 +8,9 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
-import os
 import shutil
 import tempfile
+import uuid
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 
 from finerkit import store as disk
 from finerkit.batches import run_photos
+from finerkit.features import NOT_FINITE, contents
 from finerkit.images import read_images, usable, warn_unusable
 from finerkit.models import Model, load_model
 from finerkit.names import choice
@@ -29,12 +30,11 @@ from finerkit.species import HEADS, need_two_species, own_tables, trained_tables
 from finerkit.study_model import class_names, model_attrs, remember
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
 #: With ``keep_features="auto"``, feature maps are kept while they need no more than this before compression.
 KEEP_BYTES = 8 * 2**30
-
-_NOT_FINITE = "the network's features are not finite (in float16)"
 
 
 def analyze(
@@ -106,6 +106,7 @@ def analyze(
     if not isinstance(images, xr.Dataset):
         images = read_images(images, progress=progress)
     _check_images(images, head, groups)
+    _check_numbers(folds, C)
     if not isinstance(model, Model):
         model = load_model() if model is None else load_model(model)
     remember(model)
@@ -113,10 +114,12 @@ def analyze(
     identity = _identity(images, model, settings, groups)
     path = _place(store)
     known = _existing(path, identity, overwrite)
-    if known == "none":
+    if known == "other head":
+        disk.set_head(path, settings, identity)
+    elif known == "none":
         _begin(path, images, model, settings, identity, _keeps(keep_features, len(images.image), model, path))
     else:
-        disk.update_paths(path, images["path"].values)
+        disk.update_images(path, images)
     if known == "finished":
         return disk.open_study(path)
     _embed(path, model, progress)
@@ -195,7 +198,7 @@ def _embed_chunks(
                     values["own_logit"][at] = model.logits(pixels)
             bar.update(len(indices) + len(failed))
         broken = (status == "ok") & ~np.isfinite(values["embedding"]).all(1)
-        status[broken] = _NOT_FINITE
+        status[broken] = NOT_FINITE
         values["embedding"][broken] = np.nan
         yield start, status, values
 
@@ -230,6 +233,11 @@ def _check_images(images: xr.Dataset, head: str, groups: str | None) -> None:
         raise ValueError(
             f"Expected photos from fk.read_images(...). This Dataset lacks {', '.join(missing) or 'image'}."
         )
+    if not images.indexes["image"].is_unique:
+        twice = images.indexes["image"][images.indexes["image"].duplicated()][0]
+        raise ValueError(
+            f"Each photo may be there once. {str(twice)!r} is there twice: read them all in one fk.read_images(...)."
+        )
     if not usable(images).any():
         raise ValueError("None of these photos can be used: their 'status' says why.")
     if groups is not None and groups not in images:
@@ -239,12 +247,26 @@ def _check_images(images: xr.Dataset, head: str, groups: str | None) -> None:
         need_two_species(usable_labels(images))
 
 
+def _check_numbers(folds: int, C: float) -> None:
+    if not isinstance(folds, int | np.integer) or isinstance(folds, bool) or folds < 2:
+        raise ValueError(f"folds must be an int in the range [2, inf). Got {folds!r} instead.")
+    if not np.isfinite(C) or C <= 0:
+        raise ValueError(f"C must be a number in the range (0, inf). Got {C!r} instead.")
+
+
 def _identity(images: xr.Dataset, model: Model, settings: dict[str, Any], groups: str | None) -> dict[str, Any]:
     """What must agree for a store to be continued."""
     columns = ["species", *([groups] if groups else [])]
-    rows = [images.image.values.tolist(), *(images[c].values.astype(str).tolist() for c in columns)]
+    rows = [images["image"].values.tolist(), contents(images) if "fingerprint" in images else []]
+    rows += [images[c].values.astype(str).tolist() for c in columns]
     digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-    return {"photos": digest, "weights_hash": model.weights_hash, **model.preprocess.to_attrs(), **settings}
+    made_by = {k: v for k, v in model_attrs(model).items() if k not in ("model", "pretrained")}
+    names = {"class_names": _short_hash(class_names(model))} if settings["head"] == "model" else {}
+    return {"photos": digest, **made_by, **settings, **names}
+
+
+def _short_hash(names: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def _place(store: str | os.PathLike[str] | None) -> Path:
@@ -275,6 +297,9 @@ def _existing(path: Path, identity: dict[str, Any], overwrite: bool) -> str:
             f"{str(path)!r} holds a study that differs in {', '.join(differs)}. Choose another store=, open it with "
             f"fk.open_study({str(path)!r}), or replace it with analyze(..., overwrite=True)."
         )
+    same_features = set(differs) <= {"head", "C", "folds", "seed"}
+    if same_features and "model" not in (identity["head"], theirs["head"]):
+        return "other head"  # the features serve again
     shutil.rmtree(path)
     return "none"
 
@@ -285,24 +310,16 @@ def _begin(
     """Make the store, with nothing computed yet; it appears under its name whole or not at all."""
     status = np.where(usable(images), disk.PENDING, images.status.values.astype(object))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    part = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     try:
         disk.write_images(part, images.assign(status=("image", status)))
         disk.write_root(part, **model_attrs(model), **settings, features_kept=keep, identity=identity, complete=False)
         _features_group(part, images, model, resume=False)
         if path.exists():
             path.rmdir()  # an empty folder
-        part.chmod(0o777 & ~_umask())
         part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _umask() -> int:
-    """The permissions that new folders do not get; a temporary folder gets none but its owner's."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _keeps(keep: bool | int | str, photos: int, model: Model, path: Path) -> bool:
@@ -313,6 +330,6 @@ def _keeps(keep: bool | int | str, photos: int, model: Model, path: Path) -> boo
     if keep == "auto":
         parent = next(p for p in [path.absolute(), *path.absolute().parents] if p.exists())
         return need <= min(KEEP_BYTES, shutil.disk_usage(parent).free // 4)
-    if isinstance(keep, int) and keep >= 0:
+    if isinstance(keep, int | np.integer) and keep >= 0:
         return need <= keep
     raise ValueError(f"keep_features must be True, False, 'auto' or a number of bytes. Got {keep!r} instead.")

@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from finerkit.images import usable
-from finerkit.names import resolve
-from finerkit.similarity import head_species, similar_species
+from finerkit.names import choice, resolve
+from finerkit.pairs import typed_names
+from finerkit.similarity import MEASURES, head_species, similar_species
 from finerkit.species import usable_labels
 
 if TYPE_CHECKING:
@@ -27,22 +28,19 @@ def choose_references(
     others = [s for s in known if s != target]
     if not others:
         raise ValueError(f"{target!r} is the only species of this study: there is nothing to compare it with.")
+    if by is not None:
+        choice(by, MEASURES, "by")
     automatic = isinstance(references, str) and references == "auto"
     if automatic or (isinstance(references, int | np.integer) and not isinstance(references, bool)):
-        k = DEFAULT_REFERENCES if automatic else int(references)
+        k = max(1, min(DEFAULT_REFERENCES, len(others) - 1)) if automatic else int(references)
         if k < 1:
             raise ValueError(f"references must be 'auto', a number in the range [1, inf), or names. Got {k} instead.")
-        if by is None:
-            with_photo = study["species"]["count"].sel(species=target).item() > 0
-            rivals = (study["species"]["count"].values > 0).sum() > with_photo
-            by = "embedding" if with_photo and rivals else ("weights" if "weight" in study["species"] else "logits")
-        scores = similar_species(study, target, by, k)
-        scores = scores[scores.notnull()]
-        return [str(s) for s in scores.species.values], {
-            "picked_by": by,
-            "reference_scores": [float(v) for v in scores.values],
-        }
-    names = [references] if isinstance(references, str) else list(references)
+        return _nearest(study, target, k, by or _usual_measure(study, target))
+    names = typed_names(references)
+    if names is None:
+        raise TypeError(f"references must be 'auto', a whole number, or names of species. Got {references!r} instead.")
+    if by is not None:
+        raise ValueError("by= ranks look-alikes, so it goes with a number of references, not with names.")
     if not names:
         raise ValueError("references is empty: name at least one species, or leave it out for the nearest look-alikes.")
     chosen = [resolve(r, known, "reference species") for r in names]
@@ -54,13 +52,37 @@ def choose_references(
     return chosen, {"picked_by": "user", "reference_scores": []}
 
 
+def _usual_measure(study: xr.DataTree, target: str) -> str:
+    """Embedding similarity, where target and others have photos; else by the weights; else by the logits."""
+    count = study["species"]["count"]
+    if count.sel(species=target).item() > 0 and (count.values > 0).sum() > 1:
+        return "embedding"
+    return "weights" if "weight" in study["species"] else "logits"
+
+
+def _nearest(study: xr.DataTree, target: str, k: int, by: str) -> tuple[list[str], dict[str, Any]]:
+    try:
+        scores = similar_species(study, target, by, k)
+    except ValueError as error:
+        raise ValueError(
+            f"The look-alikes of {target!r} cannot be ranked: {error} Or name them: references=[...]."
+        ) from error
+    scores = scores[scores.notnull()]
+    return [str(s) for s in scores.species.values], {
+        "picked_by": by,
+        "reference_scores": [float(v) for v in scores.values],
+    }
+
+
 def choose_images(
     study: xr.DataTree, target: str, images: str | Iterable[str] | xr.Dataset | xr.DataArray | None
 ) -> xr.Dataset:
     """Turn the `images` of `compare` into a Dataset of usable photos, like ``/images``."""
     all_photos = study["images"].to_dataset()
+    if isinstance(images, xr.DataTree):
+        images = images.to_dataset()
     if isinstance(images, xr.Dataset):
-        if "path" not in images or "status" not in images:
+        if {"path", "status", "species"} - set(images.data_vars):
             raise ValueError("New photos are given as fk.read_images(...) returns them.")
         chosen = images.isel(image=usable(images))
         if not chosen.sizes["image"]:
@@ -71,21 +93,19 @@ def choose_images(
         labels = usable_labels(all_photos)
         chosen = all_photos.isel(image=labels == target)
         if not chosen.sizes["image"]:
-            with_photos = sorted(set(labels) - {""})
+            with_photos = sorted({str(s) for s in labels} - {""})
             raise ValueError(
                 f"This study has no usable photo of {target!r} to explain. Say which photos to explain with "
-                "images=[...] or "
-                f"images='all', or choose a species with photos: {_some(with_photos)}."
+                f"images=[...] or images='all', or choose a species with photos: {_some(with_photos)}."
             )
         return chosen
     ids = [str(i) for i in all_photos.image.values]
     if isinstance(images, str) and images == "all":
         return all_photos.isel(image=good)
-    wanted = (
-        [images]
-        if isinstance(images, str)
-        else [str(i) for i in np.atleast_1d(getattr(images, "values", list(images)))]
-    )
+    wanted = typed_names(images)
+    if wanted is None:
+        got = type(images).__name__
+        raise TypeError(f"images are ids of the study, 'all', or photos from fk.read_images. Got {got} instead.")
     wanted = [resolve(w, ids, "photo", "study['images'].image lists all.") for w in dict.fromkeys(wanted)]
     if not wanted:
         raise ValueError("images is empty: name at least one photo, or leave it out for all photos of the target.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from finerkit.names import slug
+from finerkit.names import file_stem, slug
 from finerkit.tables import evidence_table, phenotype_table, trait_table
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def write_report(
     pair
         A comparison, from `finerkit.compare`.
     folder
-        Where to write; made if needed. Files are named after the target; older ones of that name are replaced.
+        Where to write; made if needed. Files are named after target and references; older ones of that name are
+        replaced.
     strengths, images
         Columns and rows of the figure, see `finerkit.figures.contrast_grid`.
     strength
@@ -46,9 +47,9 @@ def write_report(
     from finerkit.figures import contrast_grid
 
     folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / slug(pair.attrs["target"])
+    stem = folder / file_stem(pair.attrs)
     figure = contrast_grid(pair, strengths, images)
-    files = Report(*(stem.with_name(f"{stem.name}{ending}") for ending in (".html", ".png", ".csv")))
+    files = Report(*(folder / f"{stem.name}{ending}" for ending in (".html", ".png", ".csv")))
     figure.save(files.interactive)
     figure.save(files.picture)
     evidence_table(pair, strength).to_csv(files.table, encoding="utf-8")
@@ -99,14 +100,21 @@ def write_trait_report(traits: xr.Dataset, folder: Path) -> TraitReport:
 
 
 def summary(pair: xr.Dataset, strength: float = 1.0) -> str:
-    """Say in two sentences what a comparison found."""
+    """Say in a few sentences what a comparison found."""
     table = evidence_table(pair, strength)
-    held = table["top_5_percent"].median()
-    wins = (table["margin"] > 0).sum()
-    return (
-        f"{pair.attrs['target']} against {', '.join(pair.attrs['references'])}: the target wins in {wins} of "
-        f"{len(table)} "
-        f"photos, by {table['margin'].median():.2f} logits (median). Half of the photos or more have {held:.0%} "
-        "of their "
-        f"positive evidence (strength {strength:g}) in the strongest 5 % of the cells."
+    unseen = "margin_cross_validated" in table
+    margin = table["margin_cross_validated" if unseen else "margin"].dropna()
+    who = "by heads that had not seen the photo" if unseen else "by the head that is explained"
+    said = (
+        f"{pair.attrs['target']} against {', '.join(pair.attrs['references'])}: {who}, the target wins in "
+        f"{(margin > 0).sum()} of {len(margin)} photos, by {margin.median():.2f} logits (median)."
     )
+    held = table["top_5_percent"].median()
+    if held == held:  # not NaN
+        said += (
+            f" Half of the photos or more have {held:.0%} of their positive evidence (strength {strength:g}) in the "
+            "strongest 5 % of the cells."
+        )
+    if pair.attrs.get("strength_only_scales"):
+        said += " With every other species as reference, the comparison strength only scales the maps."
+    return said

@@ -47,7 +47,8 @@ def similar_species(
     target
         Species to find look-alikes of. None: all against all.
     by
-        - "embedding": cosine of the prototypes (mean embeddings), centred over species. Range -1 to 1.
+        - "embedding": cosine of the prototypes (mean embeddings), centred over species. Range -1 to 1 (and always -1
+          between the only two).
         - "weights": cosine of the head's weights, centred over species. Range -1 to 1.
         - "logits": the rule of the Finer-CAM paper, over the target's photos: minus the mean absolute difference
           between the target's logit and the other's. In logits, at most 0; not symmetric.

@@ -200,7 +200,7 @@ def trained_tables(
     need_two_species(labels)
     head = fit_head(embedding[known], labels[known], kind, C)
     logits = head.logits(embedding)
-    members = images[groups].values.astype(str)[known] if groups else None
+    members = _members(images[groups].values[known]) if groups else None
     logits[known] = cross_validate(embedding[known], labels[known], kind, folds, members, seed, C)
     judged = known & ~np.isnan(logits).all(1)
     right = head.species[np.nanargmax(logits[judged], 1)] == labels[judged]
@@ -248,6 +248,12 @@ def own_tables(
         species["bias"] = ("species", linear[1], {"units": "logit"})
     attrs = {"head": "model", "cross_validated": False}
     return species.assign_attrs(attrs), _predictions(names, images, own_logit).assign_attrs(attrs)
+
+
+def _members(groups: np.ndarray) -> np.ndarray:
+    """Groups as text; a photo whose group is unknown is a group of its own."""
+    text = groups.astype(str)
+    return np.array([g if g not in ("", "nan", "NaT") else f"\0{i}" for i, g in enumerate(text)])
 
 
 def usable_labels(images: xr.Dataset) -> np.ndarray:

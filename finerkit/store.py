@@ -17,6 +17,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from finerkit._version import __version__
+from finerkit.pairs import plain_text
 
 if TYPE_CHECKING:
     import os
@@ -76,14 +77,27 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
         raise ValueError(
             f"{str(path)!r} was written by finerkit {attrs.get('finerkit_version')} in a newer layout: update finerkit."
         )
-    tree = xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
+    with _quiet():  # zarr also notes folders that an interruption left without metadata
+        tree = xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
+    tree.encoding["source"] = str(path.absolute())
+    for kind in ("comparisons", "traits"):
+        for name, node in list(tree[kind].children.items()) if kind in tree.children else []:
+            if kind == "comparisons" and not node.attrs.get("complete"):
+                del tree[kind].children[name]  # interrupted: asked again, it is computed again
+            else:
+                node.attrs["study"] = str(path.absolute())
+    return _plain_tree(tree)
+
+
+def _plain_tree(tree: xr.DataTree) -> xr.DataTree:
+    """Small tables in memory, text everywhere as `plain_text`."""
     for node in tree.subtree:
         small = node.path.strip("/") in {"images", "species", "predictions"}
         data = node.to_dataset(inherit=False)
-        node.dataset = plain_text(data.load() if small else data)
-        if node.path.startswith(("/comparisons/", "/traits/")):
-            node.attrs["study"] = str(path.absolute())
-    tree.encoding["source"] = str(path)
+        if small and any(v.chunks for v in data.variables.values()):
+            data = data.load()
+        if small or any(v.dtype.kind == "T" for v in data.variables.values()):
+            node.dataset = plain_text(data)
     return tree
 
 
@@ -93,21 +107,12 @@ def read_group(store: Path, group: str) -> xr.Dataset:
     return data.assign_attrs(study=str(store.absolute()))
 
 
-def plain_text(data: xr.Dataset) -> xr.Dataset:
-    """Turn text read from Zarr into object arrays in memory, which compare, sort and cast as everyone is used to."""
-    text = {name: v for name, v in data.variables.items() if v.dtype.kind == "T"}
-    plain = {name: (v.dims, np.array(v.values.tolist(), object).reshape(v.shape), v.attrs) for name, v in text.items()}
-    return data.assign_coords({n: v for n, v in plain.items() if n in data.coords}).assign(
-        {n: v for n, v in plain.items() if n not in data.coords}
-    )
-
-
 def as_study(study: xr.DataTree | str | os.PathLike[str]) -> xr.DataTree:
     """Take a study or the path of one."""
     if isinstance(study, xr.DataTree):
         if "images" not in study.children:
             raise ValueError("This DataTree has no group 'images': expected a study, from fk.analyze or fk.open_study.")
-        return study
+        return _plain_tree(study)
     if isinstance(study, xr.Dataset | xr.DataArray):
         raise TypeError(
             f"Expected a study (fk.analyze, fk.open_study) or its path. Got a {type(study).__name__} instead."
@@ -118,7 +123,11 @@ def as_study(study: xr.DataTree | str | os.PathLike[str]) -> xr.DataTree:
 def store_of(study: xr.DataTree) -> Path | None:
     """Folder that a study was opened from, or None."""
     source = study.root.encoding.get("source")
-    return Path(source) if source and Path(source).exists() else None
+    if source and not Path(source).exists():
+        raise FileNotFoundError(
+            f"The store {source!r} of this study is gone. Where it was moved: fk.open_study('new place')."
+        )
+    return Path(source).absolute() if source else None
 
 
 def write_group(store: Path, group: str, data: xr.Dataset, **attrs: Any) -> None:
@@ -132,7 +141,8 @@ def write_group(store: Path, group: str, data: xr.Dataset, **attrs: Any) -> None
 
 def add_to_group(store: Path, group: str, data: xr.Dataset, **attrs: Any) -> None:
     """Add variables and attrs to a group whose larger arrays are there already."""
-    data = data.drop_vars(data.coords).assign_attrs(provenance(**data.attrs) | attrs)
+    stamp = provenance(**data.attrs) if data.attrs else {}
+    data = data.drop_vars(data.coords).assign_attrs(stamp | attrs)
     with _quiet():
         _storable(data).to_zarr(store, group=group, mode="a", zarr_format=3, consolidated=False)
 
@@ -226,18 +236,29 @@ def write_images(store: Path, images: xr.Dataset, **attrs: Any) -> None:
         _storable(data).to_zarr(store, group="images", mode="w", zarr_format=3, consolidated=False, encoding=encoding)
 
 
-def update_paths(store: Path, paths: np.ndarray) -> None:
-    """Write where the photos are now, if they have moved."""
-    if np.array_equal(read_group(store, "images")["path"].values, paths):
-        return
-    handle = zarr.open_group(store, path="images", mode="r+", use_consolidated=False)
-    handle["path"][:] = paths.astype(np.dtypes.StringDType())
+def update_images(store: Path, images: xr.Dataset) -> None:
+    """Bring ``/images`` up to date with what is known now of the same photos: where they are, columns of the table."""
+    known = read_group(store, "images").load()
+    now = images.drop_vars("status")
+    fresh = [v for v in now.data_vars if v not in known or not np.array_equal(known[v].values, now[v].values)]
+    if fresh:
+        add_to_group(store, "images", now[fresh].drop_attrs(deep=False))
+        finish(store)
 
 
 def write_root(store: Path, **attrs: Any) -> None:
     """Write the attrs of the whole study."""
     handle = zarr.open_group(store, mode="a", zarr_format=3)
     handle.attrs.update(provenance(**attrs))
+
+
+def set_head(store: Path, settings: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Prepare a study for another head on the same features: what was computed with the former head goes."""
+    write_root(store, **settings, identity=dict(identity), complete=False)
+    handle = zarr.open_group(store, mode="r+", use_consolidated=False)
+    for group in ("comparisons", "traits", "predictions", "species"):
+        if group in handle:
+            del handle[group]
 
 
 def finish(store: Path) -> None:

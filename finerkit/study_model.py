@@ -24,7 +24,9 @@ def model_attrs(model: Model) -> dict[str, Any]:
         "model": model.name,
         "weights_hash": model.weights_hash,
         "pretrained": model.pretrained,
+        "split": model.description,
         "grid": list(model.grid),
+        "n_features": model.n_features,
         **model.preprocess.to_attrs(),
     }
 
@@ -57,23 +59,25 @@ def model_of(study: xr.DataTree, model: Model | None = None) -> Model:
                 std=pre.std,
                 interpolation=pre.interpolation,
             )
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             raise ValueError(
-                f"This study was made with the model {attrs['model']!r}, which cannot be loaded by name: pass "
-                "it as model=..."
+                f"This study was made with the model {attrs['model']!r}, which cannot be loaded by name: "
+                "pass it as model=..."
             ) from error
         remember(model)
     if not _same(model, attrs):
+        mine = model_attrs(model)
+        differs = [k for k in mine if k not in ("model", "pretrained") and mine[k] != attrs.get(k)]
         raise ValueError(
-            f"This study was made with {attrs['model']!r} at {attrs['image_size']} pixels, fit "
-            f"{attrs['fit']!r}, weights "
-            f"{attrs['weights_hash'][:12]}. Got {model!r}, weights {model.weights_hash[:12]}: pass the same model."
+            f"This study was made with {attrs['model']!r} at {attrs['image_size']} pixels. Got {model!r}, which "
+            f"differs in {', '.join(differs)}: pass the same model."
         )
     return model
 
 
 def _same(model: Model, attrs: dict[str, Any]) -> bool:
-    return model.weights_hash == attrs["weights_hash"] and model.preprocess == Preprocess.from_attrs(attrs)
+    mine = model_attrs(model)
+    return all(mine[k] == attrs.get(k) for k in mine if k not in ("model", "pretrained"))
 
 
 def class_names(model: Model) -> tuple[str, ...]:

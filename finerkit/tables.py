@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from finerkit.evidence import contrast, reference_weights
+from finerkit.pairs import as_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,8 +37,11 @@ def evidence_table(
         ``margin``, the target's logit less the weighted mean of the references' (logits); ``peak``, the largest cell
         of the contrast (logits); ``peak_x``, ``peak_y``, that cell's centre in pixels of the upright original photo;
         ``top_5_percent``, the share of the positive evidence held by the strongest 5 % of the cells (at least one);
-        ``strength``. Photos that could not be explained have NaN.
+        ``strength``. NaN where a photo could not be explained; no peak where nothing argues for the target. Where the
+        study has it, ``margin_cross_validated`` is the margin by heads that had not seen the photo (``margin`` is by
+        the head that is explained, which was fitted on the study's photos).
     """
+    pair = as_pair(pair)
     weights = reference_weights(pair, objective, references)
     names = [pair.attrs["target"], *(str(s) for s in weights.species.values)]
     logit = pair["logit"].sel(species=names)
@@ -55,6 +59,7 @@ def evidence_table(
             "target": pair.attrs["target"],
             **{f"logit: {n}": logit.sel(species=n).values for n in names},
             "margin": (logit.sel(species=names[0]) - (weights * logit.sel(species=names[1:])).sum("species")).values,
+            **_cross_validated(pair, names, weights),
             "peak": np.where(known, flat.max(1), np.nan),
             "peak_x": np.where(known, pair["cell_left"] + (peak % columns + 0.5) * pair["cell_width"], np.nan),
             "peak_y": np.where(known, pair["cell_top"] + (peak // columns + 0.5) * pair["cell_height"], np.nan),
@@ -65,6 +70,15 @@ def evidence_table(
     )
     table.loc[logit.isnull().any("species").values, "margin"] = np.nan
     return table
+
+
+def _cross_validated(pair: xr.Dataset, names: list[str], weights: xr.DataArray) -> dict[str, np.ndarray]:
+    """The margin by heads that had not seen the photo, where the study has it."""
+    if "logit_cross_validated" not in pair:
+        return {}
+    logit = pair["logit_cross_validated"].sel(species=names)
+    margin = logit.isel(species=0, drop=True) - (weights * logit.sel(species=names[1:])).sum("species", skipna=False)
+    return {"margin_cross_validated": margin.values}
 
 
 def phenotype_table(traits: xr.Dataset) -> pd.DataFrame:

@@ -31,10 +31,10 @@ def test_compare_writes_figure_and_table(store, tmp_path, capsys):
     arguments = ["compare", str(store), "rubra quadrata", "--references", "Rubra rotunda"]
     assert main([*arguments, "--out", str(tmp_path / "out"), "--strength", "0", "1", "--photos", "2"]) == 0
     said = capsys.readouterr().out
-    assert "Rubra quadrata against Rubra rotunda: the target wins in" in said
+    assert "Rubra quadrata against Rubra rotunda: by heads that had not seen the photo, the target wins in" in said
     for ending in (".png", ".html", ".csv"):
-        assert (tmp_path / "out" / f"Rubra_quadrata{ending}").stat().st_size > 200
-    table = pd.read_csv(tmp_path / "out" / "Rubra_quadrata.csv", index_col="image")
+        assert (tmp_path / "out" / f"Rubra_quadrata-vs-Rubra_rotunda{ending}").stat().st_size > 200
+    table = pd.read_csv(tmp_path / "out" / "Rubra_quadrata-vs-Rubra_rotunda.csv", index_col="image")
     pair = fk.compare(store, SPECIES[0], ["Rubra rotunda"], progress=False)
     expected = fk.evidence_table(pair)
     pd.testing.assert_frame_equal(table, expected, check_dtype=False, rtol=1e-4)

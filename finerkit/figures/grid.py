@@ -59,6 +59,10 @@ class ContrastFigure(go.Figure):
         pathlib.Path
             The file.
         """
+        if self._grid is None:
+            raise ValueError(
+                "This copy of the figure no longer knows its numbers: draw it with contrast_grid(...) again."
+            )
         return save_grid(self, self._grid, self._rgba, path, width_mm, dpi)
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from finerkit.evidence import contrast
 from finerkit.names import choice, resolve
+from finerkit.pairs import as_pair, typed_names
 from finerkit.photo import PhotoError, load_image
 from finerkit.tables import evidence_table
 
@@ -94,8 +95,9 @@ def contrast_panels(
 ) -> Grid:
     """Gather what `finerkit.figures.contrast_grid` draws, from its parameters; `pixels` is the photos' longest side."""
     choice(scale, SCALES, "scale")
+    pair = as_pair(pair)
     strengths = np.unique(np.atleast_1d(np.asarray(strengths, np.float64)))
-    chosen = pair.sel(image=_pick(pair, images))
+    chosen = pair.sel(image=_pick(pair, images, objective, references))
     maps = contrast(chosen, strengths, objective, references=references, relu=relu)
     attrs = maps.attrs
     values = maps.transpose("image", "strength", "y", "x").values
@@ -115,7 +117,14 @@ def contrast_panels(
         place = (float(one[v]) for v in ("cell_left", "cell_top", "cell_width", "cell_height"))
         size = int(one.width), int(one.height)
         rows.append(
-            Row(str(image), display_photo(str(one.path.item()), size, pixels), *size, *place, float(margins[i]), panels)
+            Row(
+                str(image),
+                display_photo(str(one["path"].item()), size, pixels),
+                *size,
+                *place,
+                float(margins[i]),
+                panels,
+            )
         )
     return Grid(
         target=attrs["target"],
@@ -134,7 +143,9 @@ def shown(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _pick(pair: xr.Dataset, images: int | str | Iterable[str]) -> list[str]:
+def _pick(
+    pair: xr.Dataset, images: int | str | Iterable[str], objective: str | None, references: Iterable[str] | None
+) -> list[str]:
     """Ids of photos to show; a number means that many, evenly spread from the largest margin to the smallest."""
     usable = pair.isel(image=pair["status"].values.astype(str) == "ok")
     if not usable.sizes["image"]:
@@ -143,13 +154,12 @@ def _pick(pair: xr.Dataset, images: int | str | Iterable[str]) -> list[str]:
     if isinstance(images, int | np.integer) and not isinstance(images, bool):
         if images < 1:
             raise ValueError(f"images must be a number in the range [1, inf), or ids. Got {images} instead.")
-        order = evidence_table(usable)["margin"].sort_values(ascending=False, kind="stable").index
+        table = evidence_table(usable, 1.0, objective, references=references)
+        order = table["margin"].sort_values(ascending=False, kind="stable").index
         return list(order[np.unique(np.linspace(0, len(order) - 1, min(images, len(order))).round().astype(int))])
-    wanted = (
-        [images]
-        if isinstance(images, str)
-        else [str(i) for i in np.atleast_1d(getattr(images, "values", list(images)))]
-    )
+    wanted = typed_names(images)
+    if wanted is None:
+        raise TypeError(f"images are ids of this comparison, or how many photos to show. Got {images!r} instead.")
     if not wanted:
         raise ValueError("images is empty: name at least one photo, or give a number.")
     return [resolve(w, known, "photo in this comparison") for w in wanted]
@@ -175,13 +185,14 @@ def _caption(pair: xr.Dataset, attrs: dict, strengths: np.ndarray, relu: bool, s
         if pair.attrs.get("additive")
         else "Cells do not add up to the logits (Grad-CAM)."
     )
+    scales = " With every other species as reference, the strength only scales the map."
     return (
         f"Contrastive class activation maps (Finer-CAM, Zhang et al. 2025; {pair.attrs['method']}, objective "
         f"{attrs['objective']}) of {shown(attrs['target'])} against {_join([shown(r) for r in attrs['references']])} "
         f"({reference_rule}), comparison strength {', '.join(f'{s:g}' for s in strengths)}; "
         f"{'positive part' if relu else 'signed'}; {_SCALE_WORDS[scale]}. {adds} Network {pair.attrs.get('model')}, "
         f"{pair.sizes['y']} x {pair.sizes['x']} cells, smoothed between cell centres for display."
-    )
+    ) + (scales if pair.attrs.get("strength_only_scales") else "")
 
 
 def _join(names: list[str]) -> str:

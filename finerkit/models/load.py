@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,8 @@ def load_model(
         If there is no such timm model, or it cannot work at that image size, or cannot be cut in two.
     """
     device = _device(device)
+    if image_size is not None and (not isinstance(image_size, int) or isinstance(image_size, bool) or image_size < 1):
+        raise ValueError(f"image_size must be an int in the range [1, inf). Got {image_size!r} instead.")
     if isinstance(name, torch.nn.Module):
         if split is None:
             raise ValueError(
@@ -90,16 +93,17 @@ def load_model(
                 "which says which layer's output is pooled."
             )
         config = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "interpolation": "bicubic"}
-        module, title, image_size = name, type(name).__name__, image_size or 224
+        module, title = name, type(name).__name__
+        image_size = 224 if image_size is None else image_size
         if weights is not None:
             _load_state(module, Path(weights))
         names: tuple[str, ...] = ()
     else:
         title = str(name)
-        if title == EMBEDDED:
-            image_size = image_size or 448
+        if title == EMBEDDED and image_size is None:
+            image_size = 448
         module, config = _timm_module(title, image_size, pretrained, weights, options)
-        image_size = image_size or config["input_size"][-1]
+        image_size = config["input_size"][-1] if image_size is None else image_size
         split = split or _timm_split(title, module)
         names = _imagenet_names() if getattr(module, "num_classes", 0) == 1000 else ()
     chosen = {"mean": mean, "std": std, "interpolation": interpolation}
@@ -119,7 +123,12 @@ def load_model(
 
 def _device(device: str | torch.device) -> torch.device:
     if device != "auto":
-        return torch.device(device)
+        try:
+            return torch.device(device)
+        except RuntimeError:
+            raise ValueError(
+                f"device must be 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... Got {device!r} instead."
+            ) from None
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -262,7 +271,13 @@ def _load_state(module: nn.Module, file: Path) -> None:
 
         state = load_file(file)
     else:
-        state = torch.load(file, weights_only=True, map_location="cpu")
+        try:
+            state = torch.load(file, weights_only=True, map_location="cpu")
+        except (pickle.UnpicklingError, EOFError, RuntimeError):  # torch's own message advises to load unsafely
+            raise ModelUnavailableError(
+                f"{file.name!r} is not a plain state dict, and finerkit runs no code from files: save the weights "
+                "alone, with torch.save(model.state_dict(), ...) or as .safetensors."
+            ) from None
         state = state.get("state_dict", state) if isinstance(state, dict) else state
     try:
         module.load_state_dict(state)

@@ -61,6 +61,7 @@ class Model:
         self.device = device or torch.device("cpu")
         # channels_last: convolutions are two to five times quicker on CPU, quicker on GPU; no effect on transformers.
         self.module = module.eval().to(self.device, memory_format=torch.channels_last)
+        self._hashed: tuple[tuple, str] | None = None
 
     def __repr__(self) -> str:
         rows, columns = self.grid
@@ -80,15 +81,22 @@ class Model:
         """Channels of the features, which is the length of an embedding."""
         return self._probe[1]
 
-    @cached_property
+    @property
     def weights_hash(self) -> str:
-        """SHA-256 over the names, shapes, types and bytes of all weights."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.module.state_dict().items()):
-            values = tensor.detach().cpu().contiguous()
-            digest.update(f"{name}{tuple(values.shape)}{values.dtype}".encode())
-            digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        """SHA-256 over the names, shapes, types and bytes of all weights; computed again when they have changed."""
+        state = self.module.state_dict()
+        versions = tuple((id(t), t._version) for t in state.values())  # noqa: SLF001 - torch's own change counter
+        if self._hashed is None or self._hashed[0] != versions:
+            self._hashed = (versions, _hash(state))
+        return self._hashed[1]
+
+    @cached_property
+    def description(self) -> str:
+        """How the network is cut, as text: two models that differ in it are not the same."""
+        features = self.split.features
+        where = features if isinstance(features, str) else f"{features.__module__}.{features.__qualname__}"
+        prefix = f", {self.split.prefix_tokens} prefix tokens" if self.split.prefix_tokens else ""
+        return f"{where} as {self.split.layout}{prefix}"
 
     @property
     def batch_size(self) -> int:
@@ -194,3 +202,12 @@ class Model:
         side = self.preprocess.image_size
         shape = self.features(np.zeros((1, side, side, 3), np.uint8))[0].shape
         return (shape[1], shape[2]), shape[3]
+
+
+def _hash(state: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name}{tuple(values.shape)}{values.dtype}".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

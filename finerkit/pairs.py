@@ -1,0 +1,67 @@
+"""Comparisons and names as people pass them: many forms enter; one form to count on leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+
+def as_pair(pair: Any) -> xr.Dataset:
+    """Take a comparison from `finerkit.compare`, a study's node, a selection of its photos, or one photo.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    ValueError
+        If its photos repeat, there are none, or its target or references were dropped by a selection.
+    """
+    if isinstance(pair, xr.DataTree):
+        pair = pair.to_dataset()
+    if not isinstance(pair, xr.Dataset) or not {"evidence", "logit"} <= set(pair.variables):
+        raise TypeError(f"Expected a comparison, as fk.compare(...) returns it. Got a {type(pair).__name__} instead.")
+    missing = [a for a in ("target", "references") if a not in pair.attrs]
+    if missing:
+        raise ValueError(
+            f"This comparison lost its attrs {' and '.join(missing)}: keep them (keep_attrs=True), or compare again."
+        )
+    if "image" not in pair.dims:
+        pair = pair.expand_dims("image")
+        pair = pair.assign(bias=pair["bias"].isel(image=0)) if "bias" in pair else pair
+    ids = pair["image"].values
+    if not len(ids):
+        raise ValueError("This comparison has no photo left: select some.")
+    if len(set(ids)) < len(ids):
+        raise ValueError("Some photos are in this comparison twice: select each once.")
+    names = [pair.attrs["target"], *np.atleast_1d(pair.attrs["references"])]
+    gone = [str(n) for n in names if n not in pair["species"].values]
+    if gone:
+        raise ValueError(
+            f"The selection dropped {', '.join(map(repr, gone))}: select photos only, and choose references with "
+            "contrast(..., references=[...])."
+        )
+    return plain_text(pair)
+
+
+def plain_text(data: xr.Dataset) -> xr.Dataset:
+    """Turn text read from Zarr into object arrays in memory, which compare, sort and cast as everyone is used to."""
+    text = {name: v for name, v in data.variables.items() if v.dtype.kind == "T"}
+    plain = {name: (v.dims, np.array(v.values.tolist(), object).reshape(v.shape), v.attrs) for name, v in text.items()}
+    return data.assign_coords({n: v for n, v in plain.items() if n in data.coords}).assign(
+        {n: v for n, v in plain.items() if n not in data.coords}
+    )
+
+
+def typed_names(names: Any) -> list[str] | None:
+    """Names or ids from one, a list, an array, or a DataArray of them or labelled by them; None if it is neither."""
+    if isinstance(names, str):
+        return [names]
+    if isinstance(names, xr.DataArray):
+        names = names.values if names.dtype.kind in "OUT" else names[names.dims[0]].values
+    try:
+        found = list(np.atleast_1d(np.asarray(names if hasattr(names, "dtype") else list(names), object)))
+    except TypeError:
+        return None
+    return [str(n) for n in found] if all(isinstance(n, str) for n in found) else None
