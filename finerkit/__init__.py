@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from finerkit.comparisons import compare
     from finerkit.evidence import contrast, reference_weights
     from finerkit.images import PhotoWarning, read_images
+    from finerkit.measures import score, suggest_strength
     from finerkit.models import Model, ModelUnavailableError, Split, load_model
     from finerkit.photo import load_image
     from finerkit.pipeline import analyze
@@ -50,7 +51,9 @@ _HOME = {
     "phenotype_table": "finerkit.tables",
     "read_images": "finerkit.images",
     "reference_weights": "finerkit.evidence",
+    "score": "finerkit.measures",
     "similar_species": "finerkit.similarity",
+    "suggest_strength": "finerkit.measures",
     "test_traits": "finerkit.traits",
     "to_coco": "finerkit.traits",
     "trait_table": "finerkit.tables",
@@ -78,7 +81,9 @@ __all__ = [
     "phenotype_table",
     "read_images",
     "reference_weights",
+    "score",
     "similar_species",
+    "suggest_strength",
     "test_traits",
     "to_coco",
     "trait_table",

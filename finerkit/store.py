@@ -83,7 +83,7 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     for kind in ("comparisons", "traits"):
         for name, node in list(tree[kind].children.items()) if kind in tree.children else []:
             if kind == "comparisons" and not node.attrs.get("complete"):
-                del tree[kind].children[name]  # interrupted: asked again, it is computed again
+                del tree[kind][name]  # interrupted: asked again, it is computed again
             else:
                 node.attrs["study"] = str(path.absolute())
     return _plain_tree(tree)

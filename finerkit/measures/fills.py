@@ -1,0 +1,116 @@
+"""Masking: pixels of a photo and which of them to hide enter; pixels with something harmless in their place leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: What stands in for hidden pixels.
+FILLS = {
+    "mean": "the network's mean colour",
+    "blur": "the photo blurred (Gaussian, sigma 1/16 of the side)",
+    "inpaint": "a smooth (approximately harmonic) surface through the pixels around, with no edge at its border",
+}
+
+#: Sigma of the blur as a share of the side: wide enough to wash out marks of a cell's size.
+_BLUR = 1 / 16
+
+#: Smoothing steps at every level of the pyramid.
+_SWEEPS = 8
+
+
+def filler(pixels: np.ndarray, fill: str, colour: tuple[float, float, float]) -> Callable[[np.ndarray], np.ndarray]:
+    """Make the function that hides pixels of one photo.
+
+    Parameters
+    ----------
+    pixels
+        uint8 (S, S, 3), input of the network.
+    fill
+        One of `FILLS`.
+    colour
+        The network's mean colour, in [0, 1].
+
+    Returns
+    -------
+    callable
+        Takes a boolean (S, S), true where pixels are to be hidden; returns uint8 (S, S, 3).
+    """
+    plain = np.full_like(pixels, np.rint(255 * np.asarray(colour)).astype(np.uint8))
+    if fill == "inpaint":
+        return lambda hidden: plain if hidden.all() else inpaint(pixels, hidden)
+    behind = plain if fill == "mean" else _blurred(pixels)
+    return lambda hidden: np.where(hidden[..., None], behind, pixels)
+
+
+def _blurred(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(_BLUR * pixels.shape[0])))
+
+
+def inpaint(pixels: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Put a smooth surface where pixels are hidden.
+
+    The surface nearly solves Laplace's equation with the visible pixels as its border: each hidden pixel is the mean of
+    its neighbours. Solved from coarse to fine (push-pull, Gortler et al., SIGGRAPH 1996, with a few Jacobi steps at
+    each level), so that large holes cost no more than small ones.
+
+    Parameters
+    ----------
+    pixels
+        uint8 (height, width, colour).
+    hidden
+        Boolean (height, width); at least one pixel is not.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (height, width, colour); visible pixels unchanged.
+    """
+    smooth = _push_pull(pixels.astype(np.float32), ~hidden)
+    return np.clip(np.rint(smooth), 0, 255).astype(np.uint8)
+
+
+def _push_pull(colour: np.ndarray, known: np.ndarray) -> np.ndarray:
+    if known.all():
+        return colour
+    height, width = known.shape
+    even = ((0, height % 2), (0, width % 2))
+    weight = np.pad(known, even).astype(np.float32)[..., None]
+    weighted = np.pad(colour, (*even, (0, 0))) * weight
+    count = _halved(weight)
+    coarse = _push_pull(_halved(weighted) / np.maximum(count, 1), count[..., 0] > 0)
+    guess = _doubled(coarse)[:height, :width]
+    return _relaxed(np.where(known[..., None], colour, guess), known)
+
+
+def _halved(pixels: np.ndarray) -> np.ndarray:
+    """Sums of 2 x 2 pixels."""
+    return pixels[::2, ::2] + pixels[1::2, ::2] + pixels[::2, 1::2] + pixels[1::2, 1::2]
+
+
+def _doubled(pixels: np.ndarray) -> np.ndarray:
+    """Bilinear enlargement to twice the size."""
+    for axis in (0, 1):
+        around = np.pad(pixels, [(1, 1) if a == axis else (0, 0) for a in range(3)], "edge")
+        n = pixels.shape[axis]
+        before, after = (np.take(around, range(d, d + n), axis) for d in (0, 2))
+        both = np.stack([0.75 * pixels + 0.25 * before, 0.75 * pixels + 0.25 * after], axis + 1)
+        pixels = both.reshape([2 * s if a == axis else s for a, s in enumerate(pixels.shape)])
+    return pixels
+
+
+def _relaxed(colour: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Move each unknown pixel to the mean of its four neighbours, a few times; borders are mirrored."""
+    height, width, _ = colour.shape
+    y, x = np.nonzero(~known)
+    steps = ((-1, 0), (1, 0), (0, -1), (0, 1))
+    beside = [np.clip(y + dy, 0, height - 1) * width + np.clip(x + dx, 0, width - 1) for dy, dx in steps]
+    flat, here = colour.reshape(height * width, -1), y * width + x
+    for _ in range(_SWEEPS):
+        flat[here] = (flat[beside[0]] + flat[beside[1]] + flat[beside[2]] + flat[beside[3]]) / 4
+    return flat.reshape(colour.shape)

@@ -1,0 +1,88 @@
+"""Asking the network: a comparison and its study enter; the function from pixels to class probabilities leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from finerkit import store as disk
+from finerkit.similarity import head_species
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable
+
+    import xarray as xr
+
+    from finerkit.models import Model
+
+
+class Judge(NamedTuple):
+    """Softmax probabilities of all species of a study."""
+
+    species: list[str]
+    logits: Callable[[np.ndarray], np.ndarray]  # uint8 (batch, S, S, 3) -> (batch, species)
+    batch_size: int
+
+    def probabilities(self, variants: Iterable[np.ndarray]) -> np.ndarray:
+        """float64 (variant, species), of any number of inputs uint8 (S, S, 3), run in batches."""
+        found, batch = [], []
+        for pixels in variants:
+            batch.append(pixels)
+            if len(batch) == self.batch_size:
+                found.append(self.logits(np.stack(batch)))
+                batch = []
+        if batch:
+            found.append(self.logits(np.stack(batch)))
+        return softmax(np.concatenate(found))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last dim, in float64."""
+    odds = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    return odds / odds.sum(-1, keepdims=True)
+
+
+def study_of(
+    comparison: xr.Dataset, study: xr.DataTree | str | os.PathLike[str] | None, what: str = "This"
+) -> xr.DataTree:
+    """Find the study of a comparison: the one given, or the store that its attr ``study`` names.
+
+    Raises
+    ------
+    ValueError
+        If it is not known, has moved, or is not the study that the comparison was made with.
+    """
+    if study is None:
+        path = comparison.attrs.get("study")
+        if not path:
+            raise ValueError(f"{what} needs the network, and this comparison does not say which: pass study=...")
+        try:
+            study = disk.open_study(path)
+        except FileNotFoundError:
+            raise ValueError(
+                f"{what} needs the network, but its study is no longer at {path!r}: pass study=..."
+            ) from None
+    study = disk.as_study(study)
+    mine, theirs = (str(a.attrs.get("weights_hash", ""))[:12] for a in (comparison, study))
+    names = [comparison.attrs["target"], *np.atleast_1d(comparison.attrs["references"])]
+    lacking = sorted(set(map(str, names)) - set(head_species(study)))
+    if mine != theirs or lacking:
+        why = f"it has no species {', '.join(map(repr, lacking))}" if lacking else f"weights {mine} against {theirs}"
+        raise ValueError(
+            f"This comparison was made with another study than the one given ({why}): pass its own study=..."
+        )
+    return study
+
+
+def judge_of(study: xr.DataTree, model: Model | None = None) -> Judge:
+    """Make the judge of a study: its trained head on the embedding, or the network's own classes."""
+    from finerkit.study_model import model_of
+
+    model = model_of(study, model)
+    if study.attrs["head"] == "model":
+        return Judge(head_species(study), model.logits, model.batch_size)
+    table = study["species"].to_dataset()
+    weight, bias = (table[n].values.astype(np.float64) for n in ("weight", "bias"))
+    return Judge(head_species(study), lambda x: model.features(x)[1] @ weight.T + bias, model.batch_size)

@@ -1,0 +1,239 @@
+"""Whether maps depend on what was learned: a comparison enters; correlations with maps of shuffled weights leave."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from scipy.stats import rankdata
+
+from finerkit.batches import run_photos
+from finerkit.evidence import DEFAULT_STRENGTH, cam_evidence, contrast
+from finerkit.images import warn_unusable
+from finerkit.measures.network import study_of
+from finerkit.pairs import as_pair
+from finerkit.similarity import head_species
+from finerkit.store import provenance
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable
+
+    from finerkit.models import Model
+
+SHUFFLED = {
+    "head": "the weights of every class, over the features",
+    "network": "all weights of the network, tensor by tensor; statistics of its batch norms estimated again",
+}
+
+#: Photos that the statistics of batch norms are estimated from.
+_CALIBRATE = 16
+
+
+class Setting(NamedTuple):
+    """One way of computing evidence and logits from pixels."""
+
+    explain: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    model: Model
+
+
+def sanity_check(
+    comparison: xr.Dataset,
+    strength: float | Iterable[float] = (0.0, DEFAULT_STRENGTH, 1.0),
+    *,
+    study: xr.DataTree | str | os.PathLike[str] | None = None,
+    model: Model | None = None,
+    objective: str | None = None,
+    references: Iterable[str] | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Shuffle the head, then the network, and see whether the maps change.
+
+    A map that stays the same when what the network learned is destroyed shows the photo, not the network (Adebayo et
+    al.: Sanity checks for saliency maps, NeurIPS 2018, arXiv 1810.03292).
+
+    Parameters
+    ----------
+    comparison
+        From `finerkit.compare`.
+    strength
+        One or several comparison strengths.
+    study, model, objective, references
+        See `finerkit.score`.
+    seed
+        Of the shuffling.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``rank_correlation(shuffled, image, strength)``: Spearman's correlation, over the cells, of the signed map with
+        the one after shuffling; ``shuffled`` is "head" or "network". Near 0 is right, near 1 is wrong. NaN where a
+        photo cannot be used (see ``status``), a map is constant, or the network's own head cannot be told from it.
+
+    Raises
+    ------
+    ValueError
+        If the study is not known or is not the comparison's.
+
+    Notes
+    -----
+    "Shuffled" permutes values, so that their distribution stays: of the head, each class's weights over the features,
+    by its own permutation; of the network, each weight tensor's entries.
+    """
+    from finerkit.study_model import model_of
+
+    comparison = as_pair(comparison)
+    study = study_of(comparison, study, "The sanity check")
+    model = model_of(study, model)
+    rng = np.random.default_rng(seed)
+    ok = np.flatnonzero(comparison["status"].values == "ok")
+    paths = comparison["path"].values[ok]
+    settings = {"head": _shuffled_head(comparison, study, model, rng)}
+    settings["network"] = _shuffled_network(comparison, study, model, paths, rng)
+    original = _maps(comparison, strength, objective, references)
+    status = comparison["status"].values.astype(object)
+    correlation = np.full((len(settings), *original.shape[:2]), np.nan)
+    for k, setting in enumerate(settings.values()):
+        if setting is None:
+            continue
+        changed, reasons = _explained(comparison, setting, ok)
+        maps = _maps(changed, strength, objective, references)
+        correlation[k] = _rank_correlation(original.values, maps.values)
+        status[list(reasons)] = list(reasons.values())
+    attrs = {
+        "long_name": "Spearman's rank correlation with the map after shuffling",
+        "units": "1",
+        "source": "Adebayo et al.: Sanity checks for saliency maps, NeurIPS 2018, arXiv 1810.03292",
+    }
+    result = xr.Dataset(
+        {"rank_correlation": (("shuffled", "image", "strength"), correlation, attrs), "status": ("image", status)},
+        {"shuffled": list(settings), "image": comparison["image"].values, "strength": original["strength"].values},
+        provenance(
+            target=comparison.attrs["target"],
+            references=original.attrs["references"],
+            objective=original.attrs["objective"],
+            shuffled=[f"{name}: {what}" for name, what in SHUFFLED.items()],
+            seed=seed,
+        ),
+    )
+    warn_unusable(result, "could not be checked")
+    return result
+
+
+def _maps(
+    comparison: xr.Dataset, strength: float | Iterable[float], objective: str | None, references: Iterable[str] | None
+) -> xr.DataArray:
+    strengths = np.atleast_1d(np.asarray(strength, float))
+    return contrast(comparison, strengths, objective, references=references, relu=False).compute()
+
+
+def _rank_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Spearman's correlation over the last two dims; NaN where either is constant or not finite."""
+    a, b = (v.reshape(*v.shape[:2], -1) for v in (a, b))
+    finite = np.isfinite(a).all(-1) & np.isfinite(b).all(-1)
+    a, b = (rankdata(np.where(finite[..., None], v, 0), axis=-1) for v in (a, b))
+    a, b = (v - v.mean(-1, keepdims=True) for v in (a, b))
+    length = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
+    return np.where(length > 0, (a * b).sum(-1) / np.where(length > 0, length, 1), np.nan)
+
+
+# --- shuffling ---
+
+
+def _shuffled_head(
+    comparison: xr.Dataset, study: xr.DataTree, model: Model, rng: np.random.Generator
+) -> Setting | None:
+    if "weight" in study["species"]:
+        weight = rng.permuted(study["species"]["weight"].values, axis=1)
+        return Setting(_explainer(comparison, study, model, (weight, study["species"]["bias"].values)), model)
+    if model.split.classifier is None:
+        return None
+    other = _copy(model)
+    _permute(other.layer(model.split.classifier), rng)
+    return Setting(_explainer(comparison, study, other, None), other)
+
+
+def _shuffled_network(
+    comparison: xr.Dataset, study: xr.DataTree, model: Model, paths: np.ndarray, rng: np.random.Generator
+) -> Setting:
+    other = _copy(model)
+    _permute(other.module, rng)
+    _calibrate(other, paths[:_CALIBRATE])
+    table = study["species"].to_dataset()
+    head = (table["weight"].values, table["bias"].values) if "weight" in table else None
+    return Setting(_explainer(comparison, study, other, head), other)
+
+
+def _explainer(
+    comparison: xr.Dataset, study: xr.DataTree, model: Model, head: tuple[np.ndarray, np.ndarray] | None
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Evidence and logits of the comparison's classes, by its own method, with this network and head."""
+    known = head_species(study)
+    classes = np.array([known.index(str(s)) for s in comparison["species"].values])
+    if comparison.attrs["method"] == "gradcam":
+        from finerkit.methods.gradcam import gradcam_evidence
+
+        return lambda pixels: gradcam_evidence(model, pixels, classes, comparison.attrs["layer"], head)
+    assert head is not None  # closed-form evidence comes from a linear head
+    weight, bias = (v[classes] for v in head)
+
+    def explain(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        cells, embedding = model.features(pixels)
+        return cam_evidence(cells, weight), embedding @ weight.T + bias
+
+    return explain
+
+
+def _copy(model: Model) -> Model:
+    """A network of its own to be shuffled; the one in use stays as it is."""
+    from finerkit.models import Model
+
+    module = copy.deepcopy(model.module)
+    return Model(f"{model.name}, shuffled", module, model.preprocess, model.split, device=model.device)
+
+
+def _permute(module: Any, rng: np.random.Generator) -> None:
+    """Permute the entries of every parameter, in place."""
+    import torch
+
+    with torch.no_grad():
+        for parameter in module.parameters():
+            order = torch.from_numpy(rng.permutation(parameter.numel())).to(parameter.device)
+            parameter.copy_(parameter.reshape(-1)[order].reshape(parameter.shape))
+
+
+def _calibrate(model: Model, paths: np.ndarray) -> None:
+    """Estimate the statistics of batch norms again, layer by layer as they are: else signals vanish or explode."""
+    import torch
+
+    norms = [m for m in model.module.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
+    if not norms:
+        return
+    batch = [pixels for _, pixels, _ in run_photos(paths, model, len(paths)) if len(pixels)]
+    before = [m.momentum for m in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    with torch.no_grad():
+        for pixels in batch:
+            model.cells(model.input(pixels))
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+
+
+def _explained(comparison: xr.Dataset, setting: Setting, ok: np.ndarray) -> tuple[xr.Dataset, dict[int, str]]:
+    """The comparison with evidence and logits computed another way."""
+    evidence = np.full(comparison["evidence"].shape, np.nan, np.float32)
+    logit = np.full(comparison["logit"].shape, np.nan, np.float32)
+    reasons: dict[int, str] = {}
+    paths = comparison["path"].values[ok]
+    for indices, pixels, failed in run_photos(paths, setting.model, len(paths)):
+        reasons |= {int(ok[i]): reason for i, reason in failed.items()}
+        if indices:
+            evidence[ok[indices]], logit[ok[indices]] = setting.explain(pixels)
+    dims = comparison["evidence"].dims, comparison["logit"].dims
+    return comparison.assign(evidence=(dims[0], evidence), logit=(dims[1], logit)), reasons
