@@ -1,7 +1,7 @@
 """The main job on real photos: a folder of species folders enters; accuracy, look-alikes and cost leave, as JSON.
 
-The cost is a ratio measured in one run, rounds in turn: `analyze`, whole, against decoding every photo to network input and
-running the bare network over it, one after the other, at the same batch size, type and number of threads.
+The cost is a ratio measured in one run, rounds in turn: `analyze`, whole, against decoding every photo to network input
+and running the bare network over it, one after the other, at the same batch size, type and number of threads.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from finerkit.photo import load_image
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", help="folder with one folder per species")
-    parser.add_argument("--pairs", nargs="*", default=[], metavar="A=B", help="species whose nearest should be the other")
+    parser.add_argument(
+        "--pairs", nargs="*", default=[], metavar="A=B", help="species whose nearest should be the other"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
