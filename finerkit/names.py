@@ -99,10 +99,10 @@ def slug(text: str, limit: int = 60) -> str:
     """
     plain = unicodedata.normalize("NFC", text).strip()
     safe = re.sub(r"\.{2,}", ".", re.sub(r"[^\w.-]+", "_", plain).strip("._-"))
-    if safe == re.sub(r"\s+", "_", plain) and len(safe) <= limit:
+    if safe and safe == re.sub(r"\s+", "_", plain) and len(safe) <= limit:
         return safe
     digest = hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:6]
-    return f"{safe[: limit - 7].rstrip('._-') or 'unnamed'}-{digest}"
+    return f"{safe[: max(limit - 7, 0)].rstrip('._-') or 'unnamed'}-{digest}"
 
 
 def file_stem(pair_attrs: dict[str, object]) -> str:

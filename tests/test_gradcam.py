@@ -5,7 +5,7 @@ import pytest
 import torch
 import torchcam.methods
 import xarray as xr
-from pytorch_grad_cam import FinerCAM, GradCAM
+from pytorch_grad_cam import FinerCAM, GradCAM, HiResCAM
 from pytorch_grad_cam.utils.model_targets import FinerWeightedTarget
 
 import finerkit as fk
@@ -130,6 +130,29 @@ def test_a_head_of_your_own_is_differentiated_through_the_network():
             gradient = torch.autograd.grad(y[image, c], kept[0], retain_graph=True)[0][image, 1:]
             expected = (kept[0][image, 1:] @ gradient.mean(0)).detach().view(4, 4)
             np.testing.assert_allclose(evidence[image, k], expected, atol=1e-4 * expected.abs().max())
+
+
+class RecordingPointwise(HiResCAM):
+    """The package's HiResCAM before it is scaled and resized."""
+
+    def get_cam_image(self, *args, **kwargs):
+        self.raw = super().get_cam_image(*args, **kwargs)
+        return self.raw
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_pointwise_equals_the_package_grad_cams_hirescam(network, strength):
+    model, layer, theirs = network
+    pixels = photos(3)
+    t, *r = classes_of(model, pixels)
+    found = gradcam_evidence(model, pixels, [t, *r], layer, pointwise=True)
+    ours = fk.contrast(pair_of(*found), strength, "official", relu=False)
+    with FinerCAM(model.module, [theirs], base_method=RecordingPointwise) as cam:
+        cam(model.input(pixels), [FinerWeightedTarget(t, r, strength)] * 3)
+        expected = cam.base_cam.raw
+    np.testing.assert_allclose(ours, expected, atol=1e-4 * np.abs(expected).max())
+    plain = fk.contrast(pair_of(*gradcam_evidence(model, pixels, [t, *r], layer)), strength, "official", relu=False)
+    assert np.abs(ours - plain).max() > 1e-2 * np.abs(expected).max()
 
 
 def test_nothing_is_left_behind():

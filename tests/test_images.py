@@ -64,8 +64,8 @@ def test_folder_of_species_folders(tmp_path):
         "erato/2.png": "erato",
         "loose.png": "",
     }
-    assert set(images.data_vars) == {"species", "path", "width", "height", "status"}
-    assert [images[v].dims for v in images.data_vars] == [("image",)] * 5
+    assert set(images.data_vars) == {"species", "path", "width", "height", "status", "fingerprint"}
+    assert [images[v].dims for v in images.data_vars] == [("image",)] * 6
     assert images.width.values.tolist() == [8] * 4
     assert images.height.values.tolist() == [6] * 4
     assert usable(images).all()
@@ -298,7 +298,7 @@ def test_a_tables_paths_are_relative_to_it_or_to_root(flat, tmp_path, monkeypatc
 def test_usual_columns_are_recognised(flat, species, path):
     images = fk.read_images(pd.DataFrame({species: ["A", "B"], path: ["1.png", "2.png"]}), root=flat)
     assert listed(images) == {"1.png": "A", "2.png": "B"}
-    assert set(images.data_vars) == {"species", "path", "width", "height", "status"}
+    assert set(images.data_vars) == {"species", "path", "width", "height", "status", "fingerprint"}
 
 
 def test_columns_can_be_chosen_and_the_passed_over_are_kept(flat):
@@ -485,7 +485,7 @@ def test_column_names_are_safe_in_any_store(flat, tmp_path):
     names = ["a/b", "a_b", "a\\b", "", ".", "..", "__x", "zarr.json", "Width", "Sex", "sex", "größe", "🦋", "100 %"]
     table = pd.concat([frame(), pd.DataFrame([range(len(names))] * 2, columns=names)], axis=1)
     images = fk.read_images(table, root=flat)
-    ours = {"species", "path", "width", "height", "status"}
+    ours = {"species", "path", "width", "height", "status", "fingerprint"}
     kept = [n for n in images.data_vars if n not in ours]
     assert [images[n].values[0] for n in kept] == list(range(len(names)))
     assert not [n for n in kept if "/" in n or "\\" in n or not n.strip(".") or n.startswith("__")]
@@ -560,3 +560,25 @@ def test_broken_tables_are_explained(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         fk.read_images(tmp_path / name)
+
+
+def test_fingerprints_tell_files_apart_and_notice_changes(tmp_path):
+    for name, colour in (("a/1.png", "red"), ("a/2.png", "blue"), ("b/1.png", "red")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 9), colour).save(tmp_path / name)
+    prints = fk.read_images(tmp_path).fingerprint.values
+    assert prints[0] == prints[2] != prints[1]
+    assert all(len(p) == 16 for p in prints)
+    Image.new("RGB", (9, 9), "green").save(tmp_path / "a/1.png")
+    again = fk.read_images(tmp_path).fingerprint.values
+    assert again[0] != prints[0]
+    assert again[1] == prints[1]
+
+
+def test_a_study_among_the_photos_is_not_photos(tmp_path):
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "a/1.png")
+    (tmp_path / "s.zarr" / "images").mkdir(parents=True)
+    (tmp_path / "s.zarr" / "zarr.json").write_text("{}")
+    (tmp_path / "s.zarr" / "images" / "0").write_bytes(b"chunk")
+    assert list(fk.read_images(tmp_path).image.values) == ["a/1.png"]

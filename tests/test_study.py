@@ -173,9 +173,12 @@ def test_without_kept_features_the_network_gives_the_same(study, photos, model, 
 def test_gradcam_at_another_layer_has_that_layers_grid(study, model):
     pair = fk.compare(study, SPECIES[1], method="gradcam", layer="layer2", model=model, progress=False)
     assert pair.attrs["grid"] == [8, 8]
+    fine = fk.compare(study, SPECIES[1], method="hirescam", layer="layer2", model=model, progress=False)
+    assert fine.attrs["additive"] is False
+    assert np.abs(fine.evidence.values - pair.evidence.values).max() > 0
     assert pair.sizes["y"] == 8
     np.testing.assert_allclose(pair.cell_width * 8, pair.width)
-    with pytest.raises(ValueError, match="give layer only with method='gradcam'"):
+    with pytest.raises(ValueError, match="layer goes with method='gradcam' or 'hirescam'"):
         fk.compare(study, SPECIES[1], layer="layer2")
 
 
@@ -348,7 +351,7 @@ def test_names_that_are_not_there(study):
         fk.compare(study, SPECIES[0], [])
     with pytest.raises(ValueError, match=r"references must be 'auto', a number in the range \[1, inf\)"):
         fk.compare(study, SPECIES[0], 0)
-    with pytest.raises(ValueError, match="method must be one of 'cam', 'gradcam'"):
+    with pytest.raises(ValueError, match="method must be one of 'cam', 'gradcam', 'hirescam'"):
         fk.compare(study, SPECIES[0], method="lime")
     with pytest.raises(ValueError, match="No photo named 'Rubra quadrata/0.png'. Did you mean"):
         fk.compare(study, SPECIES[0], images=["Rubra quadrata/0.png"])

@@ -183,7 +183,7 @@ def _caption(pair: xr.Dataset, attrs: dict, strengths: np.ndarray, relu: bool, s
     adds = (
         "Cells of one class add up to its logit less the bias."
         if pair.attrs.get("additive")
-        else "Cells do not add up to the logits (Grad-CAM)."
+        else "Cells do not add up to the logits."
     )
     scales = " With every other species as reference, the strength only scales the map."
     return (

@@ -4,6 +4,11 @@ For a layer with activations A (P cells), the linear form of Grad-CAM (Selvaraju
 
     E_k[p] = A[p] . mean_p' dy_k / dA[p']
 
+and its pointwise form (HiResCAM, Draelos and Carin 2020, arXiv 2011.08891), which keeps each cell's own gradient and is
+the sharper one at earlier layers with finer grids::
+
+    E_k[p] = A[p] . dy_k / dA[p]
+
 The gradient is linear in the logits, so the contrast of classes is the contrast of their evidence. Only the part of the
 network after the layer is differentiated: what comes before it runs without a graph.
 """
@@ -47,6 +52,8 @@ def gradcam_evidence(
     classes: np.ndarray,
     layer: str | None = None,
     head: tuple[np.ndarray, np.ndarray] | None = None,
+    *,
+    pointwise: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Evidence of several classes from one forward pass and one batched vector-Jacobian product through the tail.
 
@@ -62,6 +69,8 @@ def gradcam_evidence(
         Dotted name of the layer; "features" for the pooled features; None for `default_layer`.
     head
         Weight (all classes, feature) and bias of a head on the mean of the features. None: the network's own head.
+    pointwise
+        Multiply each cell by its own gradient (HiResCAM) rather than by the mean over cells (Grad-CAM).
 
     Returns
     -------
@@ -83,10 +92,10 @@ def gradcam_evidence(
         gradients = _gradients(chosen, leaf, layer)  # (class, batch, ...layer)
     layout = model.split.layout if layer == FEATURES else model.layer_layout(leaf)
     activation = model.as_cells(leaf.detach(), layout).float()
-    weights = torch.stack(
-        [model.as_cells(g, layout).float().mean((1, 2)) for g in gradients], 1
-    )  # (batch, class, channel)
-    evidence = torch.einsum("byxc,bkc->bkyx", activation, weights)
+    slopes = [model.as_cells(g, layout).float() for g in gradients]  # (batch, y, x, channel) of each class
+    if not pointwise:
+        slopes = [s.mean((1, 2), keepdim=True) for s in slopes]
+    evidence = torch.stack([(activation * s).sum(-1) for s in slopes], 1)
     return evidence.cpu().numpy(), chosen.detach().float().cpu().numpy()
 
 
