@@ -147,12 +147,6 @@ def add_to_group(store: Path, group: str, data: xr.Dataset, **attrs: Any) -> Non
         _storable(data).to_zarr(store, group=group, mode="a", zarr_format=3, consolidated=False)
 
 
-def set_attrs(store: Path, group: str, **attrs: Any) -> None:
-    """Change attrs of a group."""
-    zarr.open_group(store, path=group, mode="r+", use_consolidated=False).attrs.update(attrs)
-    finish(store)
-
-
 class ChunkedGroup:
     """Arrays over ``image`` that are filled chunk by chunk.
 
