@@ -78,12 +78,18 @@ def _add_analyze(verbs: argparse._SubParsersAction) -> None:
     verb.set_defaults(run=_analyze)
 
 
-def _add_compare(verbs: argparse._SubParsersAction) -> None:
-    verb = verbs.add_parser("compare", help="what tells a species of a study from others: figure and table")
+def _add_question(verb: argparse.ArgumentParser) -> None:
+    """What every verb that puts a question to a study asks for."""
     verb.add_argument("store", metavar="NAME.zarr", help="study, from 'finerkit analyze'")
     verb.add_argument("target", help="species to explain")
     verb.add_argument("--references", nargs="+", metavar="SPECIES", help="default: the nearest look-alikes")
     verb.add_argument("-k", type=int, help="how many look-alikes (default: up to 3)")
+    verb.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write (default: here)")
+
+
+def _add_compare(verbs: argparse._SubParsersAction) -> None:
+    verb = verbs.add_parser("compare", help="what tells a species of a study from others: figure and table")
+    _add_question(verb)
     verb.add_argument("--by", default=None, help="embedding, weights, logits, confusion or taxonomy")
     verb.add_argument("--weights", metavar="FILE", help="the study's checkpoint, if it was made with one")
     verb.add_argument("--method", default="cam", choices=("cam", "gradcam", "hirescam"))
@@ -91,20 +97,15 @@ def _add_compare(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--objective", default="mean", choices=("mean", "softmax", "official"))
     verb.add_argument("--strength", type=float, nargs="+", default=[0.0, 0.6, 1.0], help="default: 0 0.6 1")
     verb.add_argument("--photos", type=int, default=4, help="rows of the figure (default: 4)")
-    verb.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write (default: here)")
     verb.set_defaults(run=_compare)
 
 
 def _add_traits(verbs: argparse._SubParsersAction) -> None:
     verb = verbs.add_parser("traits", help="cluster what tells a species apart into traits: sheet, tables, regions")
-    verb.add_argument("store", metavar="NAME.zarr", help="study, from 'finerkit analyze'")
-    verb.add_argument("target", help="species whose traits to find")
-    verb.add_argument("--references", nargs="+", metavar="SPECIES", help="default: the nearest look-alikes")
-    verb.add_argument("-k", type=int, help="how many look-alikes (default: up to 3)")
+    _add_question(verb)
     verb.add_argument("--strength", type=float, default=1.0, help="comparison strength (default: 1)")
     verb.add_argument("--traits", type=int, metavar="N", help="how many traits (default: as many as are stable)")
     verb.add_argument("--test", metavar="COLUMN", help="test each trait against this column of the table, such as sex")
-    verb.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write (default: here)")
     verb.set_defaults(run=_traits)
 
 

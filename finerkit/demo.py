@@ -10,6 +10,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import softmax
 
 from finerkit.comparisons import compare
 from finerkit.datasets import cat, mask, mimics
@@ -57,8 +58,7 @@ def _cat(out: Path, model: Model, say: Callable[[str], None]) -> Report:
     say("\n1. One photo, the network's own classes: why Egyptian cat, and not tiger cat or tabby?")
     study = analyze(cat(out / "cat-photo"), model, out / "cat.zarr", head="model")
     logit = study["predictions"]["logit"].isel(image=0)
-    odds = np.exp(logit - logit.max())
-    best = (odds / odds.sum()).sortby(odds, ascending=False)[:3]
+    best = logit.copy(data=softmax(logit.values)).sortby(logit, ascending=False)[:3]
     say(
         "   The network says: "
         + ", ".join(f"{n} {p:.2f}" for n, p in zip(best.species.values, best.values, strict=True))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
+from scipy.special import softmax
 
 from finerkit.names import choice, resolve
 from finerkit.pairs import as_pair, typed_names
@@ -82,11 +83,10 @@ def objective_weights(logits: np.ndarray, objective: str) -> np.ndarray:
     """Weights of the references, from their logits (image, reference), same shape; see `reference_weights`."""
     if objective == "mean":
         return np.full(logits.shape, 1 / logits.shape[1])
-    odds = np.exp(logits - logits.max(1, keepdims=True))
-    softmax = odds / odds.sum(1, keepdims=True)
+    r = softmax(logits, axis=1)
     if objective == "softmax":
-        return softmax
-    return softmax * (1 + logits - (softmax * logits).sum(1, keepdims=True))
+        return r
+    return r * (1 + logits - (r * logits).sum(1, keepdims=True))
 
 
 def contrast(

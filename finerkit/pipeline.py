@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from finerkit import store as disk
 from finerkit.batches import run_photos
 from finerkit.features import NOT_FINITE, contents
+from finerkit.image_tables import RESERVED
 from finerkit.images import read_images, usable, warn_unusable
 from finerkit.models import Model, load_model
 from finerkit.names import choice
@@ -241,7 +242,7 @@ def _check_images(images: xr.Dataset, head: str, groups: str | None) -> None:
     if not usable(images).any():
         raise ValueError("None of these photos can be used: their 'status' says why.")
     if groups is not None and groups not in images:
-        columns = [str(v) for v in images.data_vars if v not in ("path", "width", "height", "status")]
+        columns = [str(v) for v in images.data_vars if v == "species" or v not in RESERVED]
         raise ValueError(f"groups must name a column of the table. Got {groups!r}; there are {', '.join(columns)}.")
     if head != "model":
         need_two_species(usable_labels(images))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
+from scipy.special import softmax
 
 from finerkit.names import choice, resolve
 from finerkit.species import usable_labels
@@ -143,8 +144,7 @@ def _logit_nearness(study: xr.DataTree, names: list[str]) -> np.ndarray:
 def _confusion(study: xr.DataTree, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     logits, labels = _by_label(study)
     filled = np.where(np.isnan(logits), -np.inf, logits)
-    odds = np.exp(filled - filled.max(1, keepdims=True))
-    probability = odds / odds.sum(1, keepdims=True)
+    probability = softmax(filled, axis=1)
     predicted = filled.argmax(1)
     one_way = np.full((len(names), len(names)), np.nan)
     counts = np.zeros((len(names), len(names)), np.int64)

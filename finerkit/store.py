@@ -120,6 +120,16 @@ def as_study(study: xr.DataTree | str | os.PathLike[str]) -> xr.DataTree:
     return open_study(study)
 
 
+def study_of(data: xr.Dataset, study: xr.DataTree | str | os.PathLike[str] | None) -> xr.DataTree:
+    """The study that a comparison or traits belong to: the one given, or the one that the attr ``study`` names."""
+    if study is not None:
+        return as_study(study)
+    path = data.attrs.get("study")
+    if not path:
+        raise ValueError("This dataset does not say which study it belongs to: pass study=...")
+    return open_study(path)
+
+
 def store_of(study: xr.DataTree) -> Path | None:
     """Folder that a study was opened from, or None."""
     source = study.root.encoding.get("source")

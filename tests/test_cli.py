@@ -45,6 +45,7 @@ def test_traits_writes_sheet_tables_and_regions(store, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "share_of_margin" in said
     phenotypes = pd.read_csv(tmp_path / "Rubra_quadrata-phenotypes.csv", index_col="image")
+    assert "fingerprint" not in phenotypes
     total = phenotypes["trait 1"] + phenotypes["trait 2"] + phenotypes["remainder"]
     pd.testing.assert_series_equal(total, phenotypes["margin"], check_names=False, atol=1e-3)
     assert list(pd.read_csv(tmp_path / "Rubra_quadrata-traits.csv", index_col="trait").index) == ["trait 1", "trait 2"]

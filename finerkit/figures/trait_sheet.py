@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from finerkit.figures.panels import display_photo, shown
-from finerkit.traits.find import study_of
+from finerkit.store import study_of
 
 if TYPE_CHECKING:
     import os

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 
 from finerkit import store as disk
 from finerkit.similarity import head_species
@@ -35,13 +36,7 @@ class Judge(NamedTuple):
                 batch = []
         if batch:
             found.append(self.logits(np.stack(batch)))
-        return softmax(np.concatenate(found))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last dim, in float64."""
-    odds = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    return odds / odds.sum(-1, keepdims=True)
+        return softmax(np.concatenate(found).astype(np.float64), axis=-1)
 
 
 def study_of(

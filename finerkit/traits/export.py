@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from finerkit.names import slug
-from finerkit.traits.find import _placement, study_of
+from finerkit.store import study_of
+from finerkit.traits.place import cell_places
 
 if TYPE_CHECKING:
     import os
@@ -90,7 +91,7 @@ def label_masks(
     """
     study = study_of(traits, study)
     photos = study["images"].to_dataset().sel(image=traits["image"].values)
-    place = _placement(study, photos)
+    place = cell_places(study, photos)
     written = []
     for i, image in enumerate(photos["image"].values):
         label = paint(traits["label"].values[i], place[i], int(photos["width"][i]), int(photos["height"][i]))

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from finerkit import store as disk
+from finerkit.image_tables import RESERVED
 from finerkit.images import usable
 from finerkit.names import slug
 from finerkit.traits.cells import Cells, Question, discriminative_cells
@@ -21,16 +22,13 @@ from finerkit.traits.clusters import (
     counts_clusters,
     find_space,
 )
-from finerkit.traits.place import Masks, trait_places
+from finerkit.traits.place import Masks, cell_places, trait_places
 from finerkit.traits.regions import find_regions
 
 if TYPE_CHECKING:
     import os
 
     from finerkit.models import Model
-
-#: Variables of ``/images`` that are not the user's metadata.
-_OURS = frozenset({"species", "path", "width", "height", "status"})
 
 
 class Fit(NamedTuple):
@@ -115,7 +113,7 @@ def find_traits(
     answer.
     """
     _check(comparison, strength, n_traits, share, presence)
-    study = study_of(comparison, study)
+    study = disk.study_of(comparison, study)
     question = question_of(study, comparison, float(strength))
     photos = _scored_photos(study, comparison)
     target = comparison.attrs["target"]
@@ -152,16 +150,6 @@ def find_traits(
         "seed": seed,
     }
     return _keep(study, found, name or target)
-
-
-def study_of(data: xr.Dataset, study: xr.DataTree | str | os.PathLike[str] | None) -> xr.DataTree:
-    """The study that a comparison or traits belong to."""
-    if study is not None:
-        return disk.as_study(study)
-    path = data.attrs.get("study")
-    if not path:
-        raise ValueError("This dataset does not say which study it belongs to: pass study=...")
-    return disk.open_study(path)
 
 
 def question_of(study: xr.DataTree, data: xr.Dataset, strength: float) -> Question:
@@ -260,13 +248,13 @@ def _assemble(
     )
     data["true_species"] = ("image", photos["species"].values)
     for column in photos.data_vars:
-        if column not in _OURS:
+        if column not in RESERVED:
             data[f"table_{column}" if column in data.variables else column] = photos[column].drop_vars("image")
     species = np.unique(photos["species"].values.astype(str))
     by_species = [shows[(photos["species"].values == s) & ~failed].mean(0) for s in species]
     data = data.assign_coords(species=species.astype(object))
     data["prevalence_by_species"] = (("species", "trait"), np.array(by_species))
-    place = _placement(study, photos)
+    place = cell_places(study, photos)
     data = data.merge(trait_places(cells, labels, photos, place, own, masks, n))
     return data.merge(_region_table(label, cells.maps, photos, place, n))
 
@@ -290,15 +278,6 @@ def _exemplars(ids: np.ndarray, evidence: np.ndarray, own: np.ndarray, count: in
     rows = np.flatnonzero(own)
     best = [rows[np.argsort(-evidence[rows, k], kind="stable")[:count]] for k in range(evidence.shape[1])]
     return np.array([ids[b] for b in best], object)
-
-
-def _placement(study: xr.DataTree, photos: xr.Dataset) -> np.ndarray:
-    """(image, 4): left, top, cell width and height, in pixels of the upright original."""
-    from finerkit.preprocess import Preprocess
-
-    fitted = Preprocess.from_attrs(study.attrs)
-    placed = fitted.placement(photos["width"].values, photos["height"].values, tuple(study.attrs["grid"]))
-    return np.stack(placed, 1)
 
 
 def _region_table(label: np.ndarray, maps: np.ndarray, photos: xr.Dataset, place: np.ndarray, n: int) -> xr.Dataset:

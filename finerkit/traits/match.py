@@ -9,7 +9,9 @@ import pandas as pd
 
 from finerkit.images import usable
 from finerkit.names import resolve
-from finerkit.traits.find import _placement, fit_of, score_photos, study_of
+from finerkit.store import study_of
+from finerkit.traits.find import fit_of, score_photos
+from finerkit.traits.place import cell_places
 from finerkit.traits.regions import find_regions
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def match_trait(
     label = np.full(cells.maps.shape, -1)
     label[cells.photo, cells.y, cells.x] = np.where(labels == index, 0, -1)
     size = np.stack([photos["width"].values, photos["height"].values], 1)
-    regions = find_regions(label, cells.maps, _placement(study, photos), size, 1)
+    regions = find_regions(label, cells.maps, cell_places(study, photos), size, 1)
     table = pd.DataFrame(
         [
             (

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from finerkit.preprocess import Preprocess
+
 if TYPE_CHECKING:
     from finerkit.traits.cells import Cells
 
@@ -75,6 +77,12 @@ def trait_places(
     data = xr.Dataset({name: ("trait", value, {"comment": comments[name]}) for name, value in out.items()})
     data["background"] = ("trait", background)
     return data
+
+
+def cell_places(study: xr.DataTree, photos: xr.Dataset) -> np.ndarray:
+    """(image, 4): left, top, cell width and height, in pixels of the upright original."""
+    fitted = Preprocess.from_attrs(study.attrs)
+    return np.stack(fitted.placement(photos["width"].values, photos["height"].values, tuple(study.attrs["grid"])), 1)
 
 
 def _on_animal(
