@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from finerkit.store import open_study
     from finerkit.tables import evidence_table, phenotype_table, trait_table
     from finerkit.traits import find_traits, label_masks, match_trait, test_traits, to_coco
+    from finerkit.widgets import StrengthExplorer
 
 _HOME = {
     "Model": "finerkit.models",
     "ModelUnavailableError": "finerkit.models",
     "PhotoWarning": "finerkit.images",
     "Split": "finerkit.models",
+    "StrengthExplorer": "finerkit.widgets",
     "analyze": "finerkit.pipeline",
     "compare": "finerkit.comparisons",
     "contrast": "finerkit.evidence",
@@ -58,13 +60,14 @@ _HOME = {
     "to_coco": "finerkit.traits",
     "trait_table": "finerkit.tables",
 }
-_SUBMODULES = frozenset({"datasets", "figures", "models"})
+_SUBMODULES = frozenset({"datasets", "figures", "models", "widgets"})
 
 __all__ = [
     "Model",
     "ModelUnavailableError",
     "PhotoWarning",
     "Split",
+    "StrengthExplorer",
     "__version__",
     "analyze",
     "compare",

@@ -1,0 +1,7 @@
+"""Widgets for notebooks: comparisons, traits and studies enter; explorers that draw in the browser leave. No torch."""
+
+from __future__ import annotations
+
+from finerkit.widgets.strength import StrengthExplorer
+
+__all__ = ["StrengthExplorer"]

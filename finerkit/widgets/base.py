@@ -1,0 +1,134 @@
+"""What all explorers share: traits enter; a widget that shows errors under itself and a picture where it cannot run leaves."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets as t
+
+from finerkit.widgets.modules import module, style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from PIL import Image
+
+
+class Explorer(anywidget.AnyWidget):
+    """Base of the explorers: arithmetic and drawing happen in the browser, state is readable and settable from Python.
+
+    Attributes
+    ----------
+    error : str
+        What went wrong last, shown under the widget: in a callback, or with a value the browser sent.
+    """
+
+    error = t.Unicode("").tag(sync=True)
+
+    #: Browser module of the class, in ``static/``.
+    _module = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if "_module" in cls.__dict__:  # not again in the class that add_traits makes of an instance
+            cls._esm, cls._css = module(cls._module), style()
+        super().__init_subclass__(**kwargs)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.on_msg(self._answer)
+
+    def set_state(self, sync_data: Mapping[str, Any]) -> None:
+        """Take over what the browser changed; what a callback raises is shown under the widget, not lost in a log."""
+        self._shielded(lambda: super(Explorer, self).set_state(sync_data))
+
+    def on_request(self, request: Mapping[str, Any]) -> None:
+        """Answer what the browser asks for; explorers that offer something override this."""
+        raise ValueError(f"{type(self).__name__} does not know the request {request.get('kind')!r}.")
+
+    def snapshot(self) -> Image.Image | None:
+        """The present view as a picture, for readers without a kernel or who have not trusted the notebook."""
+        return None
+
+    def page_state(self) -> dict[str, Any]:
+        """All that the browser module needs to show this view without a kernel: plain values, bytes as base64."""
+        skip = {
+            name for name in self.keys if name.startswith(("_model", "_view", "_esm", "_css", "_dom", "_anywidget"))
+        }
+        skip |= {"layout", "tabbable", "tooltip"}
+        return {name: _plain(getattr(self, name)) for name in self.keys if name not in skip}
+
+    def _answer(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if isinstance(content, dict) and "kind" in content:
+            self._shielded(lambda: self.on_request(content))
+
+    def _shielded(self, work: Callable[[], Any]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - whatever a person's callback raises belongs under the widget
+            self.error = f"{type(error).__name__}: {error}"
+        else:
+            self.error = ""
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict] | None:
+        made = super()._repr_mimebundle_(**kwargs)
+        picture = self.snapshot()
+        if made is None or picture is None:
+            return made
+        data, metadata = made if isinstance(made, tuple) else (made, {})
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", optimize=True)
+        return data | {"image/png": base64.b64encode(buffer.getvalue()).decode()}, metadata
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes | memoryview):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def number(low: float, high: float, default: float, words: str) -> t.Float:
+    """A number in a range, with an error that says so."""
+    return _Ranged(default, low=low, high=high, words=words).tag(sync=True)
+
+
+class _Ranged(t.Float):
+    def __init__(self, default: float, *, low: float, high: float, words: str) -> None:
+        super().__init__(default)
+        self._low, self._high, self._words = low, high, words
+
+    def validate(self, obj: Any, value: Any) -> float:
+        """Refuse what is no number in the range."""
+        try:
+            found = float(value)
+        except (TypeError, ValueError):
+            found = float("nan")
+        if isinstance(value, str | bool) or not self._low <= found <= self._high:
+            raise t.TraitError(
+                f"{self._words} must be a number in the range [{self._low:g}, {self._high:g}]. Got {value!r} instead."
+            )
+        return found
+
+
+def one_of(options: tuple[str, ...], words: str, default: str | None = None) -> t.Unicode:
+    """One of some words, with an error that lists them."""
+    return _Choice(default or options[0], options=options, words=words).tag(sync=True)
+
+
+class _Choice(t.Unicode):
+    def __init__(self, default: str, *, options: tuple[str, ...], words: str) -> None:
+        super().__init__(default)
+        self._options, self._words = options, words
+
+    def validate(self, obj: Any, value: Any) -> str:
+        """Refuse what is not on the list."""
+        if value not in self._options:
+            listed = ", ".join(map(repr, self._options))
+            raise t.TraitError(f"{self._words} must be one of {listed}. Got {value!r} instead.")
+        return value
