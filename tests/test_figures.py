@@ -99,7 +99,7 @@ def test_plotly_overlay_lies_on_the_photos_pixels(tmp_path):
     assert list(figure.layout.yaxis.range) == [90, 0]
     assert figure.layout.coloraxis.cmax == 2
     assert "one scale for all panels" in figure.layout.coloraxis.colorbar.title.text
-    assert any(a.text == "max 1" for a in figure.layout.annotations)
+    assert any(a.text == "max 1.0" for a in figure.layout.annotations)
 
 
 def test_relative_scales_keep_logits_for_the_reader(tmp_path):
@@ -158,7 +158,7 @@ def test_endings_and_widths_that_cannot_be(tmp_path):
     figure = fk.figures.contrast_grid(make_pair(tmp_path), [1], 1)
     with pytest.raises(ValueError, match=r"must end in \.png, \.svg, \.pdf, \.html. Got 'f\.jpg'"):
         figure.save(tmp_path / "f.jpg")
-    with pytest.raises(ValueError, match="width_mm must be in the range"):
+    with pytest.raises(ValueError, match="width_mm must be in the range .40, 1000., in millimetres"):
         figure.save(tmp_path / "f.png", width_mm=0)
 
 

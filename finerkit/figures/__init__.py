@@ -1,9 +1,24 @@
-"""Figures: comparisons enter; plotly figures for screens and files for print leave. Never imports torch."""
+"""Figures: comparisons, traits, scores and studies enter; figures for screens and print leave. Never imports torch."""
 
 from __future__ import annotations
 
-from finerkit.figures.colours import DIVERGING, SEQUENTIAL
-from finerkit.figures.grid import ContrastFigure, contrast_grid
-from finerkit.figures.trait_sheet import TraitSheet, trait_sheet
+from finerkit.figures.colours import CATEGORIES, DIVERGING, SEQUENTIAL
+from finerkit.figures.grid import contrast_grid
+from finerkit.figures.paper import PaperFigure
+from finerkit.figures.strip import strength_strip
+from finerkit.figures.trait_sheet import trait_sheet
 
-__all__ = ["DIVERGING", "SEQUENTIAL", "ContrastFigure", "TraitSheet", "contrast_grid", "trait_sheet"]
+#: Older names of the same class.
+ContrastFigure = TraitSheet = PaperFigure
+
+__all__ = [
+    "CATEGORIES",
+    "DIVERGING",
+    "SEQUENTIAL",
+    "ContrastFigure",
+    "PaperFigure",
+    "TraitSheet",
+    "contrast_grid",
+    "strength_strip",
+    "trait_sheet",
+]

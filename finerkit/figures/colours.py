@@ -10,6 +10,9 @@ from matplotlib.colors import ListedColormap
 SEQUENTIAL = ("viridis", "cividis", "plasma", "inferno", "magma")
 DIVERGING = ("RdBu_r", "PuOr_r", "BrBG_r", "PRGn_r")
 
+#: Okabe and Ito's colours, told apart with any colour vision; yellow, too pale for lines and points, left out.
+CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+
 _STEPS = 256
 
 

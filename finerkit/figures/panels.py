@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from finerkit.evidence import contrast
+from finerkit.figures.words import counted, join, short, shown
 from finerkit.names import choice, resolve
 from finerkit.pairs import as_pair, typed_names
 from finerkit.photo import PhotoError, load_image
@@ -31,10 +32,11 @@ _SCALE_WORDS = {
 class Panel:
     """One map over one photo.
 
-    ``values`` (y, x) in logits; ``top`` is the value at full colour; ``title`` is plain text.
+    ``values`` (y, x) in logits, at ``strength``; ``top`` is the value at full colour; ``title`` is plain text.
     """
 
     values: np.ndarray
+    strength: float
     top: float
     title: str
 
@@ -71,7 +73,7 @@ class Grid:
     @property
     def title(self) -> str:
         """What is compared."""
-        return f"What tells {shown(self.target)} from {_join([shown(r) for r in self.references])}"
+        return f"What tells {shown(self.target)} from {join([shown(r) for r in self.references])}"
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -112,7 +114,8 @@ def contrast_panels(
     for i, image in enumerate(chosen.image.values):
         one = chosen.isel(image=i)
         panels = tuple(
-            Panel(values[i, j], float(tops[i, j]), f"max {_short(values[i, j].max())}") for j in range(len(strengths))
+            Panel(values[i, j], float(g), float(tops[i, j]), f"max {short(values[i, j].max())}")
+            for j, g in enumerate(strengths)
         )
         place = (float(one[v]) for v in ("cell_left", "cell_top", "cell_width", "cell_height"))
         size = int(one.width), int(one.height)
@@ -133,14 +136,9 @@ def contrast_panels(
         rows=tuple(rows),
         signed=not relu,
         scale=scale,
-        legend=f"contrast{' in logits' if scale == 'shared' else ''}\n({_SCALE_WORDS[scale]})",
-        caption=_caption(pair, attrs, strengths, relu, scale),
+        legend=_legend(relu, scale),
+        caption=_caption(pair, attrs, strengths, relu, scale, [r.image for r in rows]),
     )
-
-
-def shown(name: str) -> str:
-    """A species name as it is shown: underscores as spaces."""
-    return name.replace("_", " ")
 
 
 def _pick(
@@ -175,7 +173,15 @@ def display_photo(path: str, size: tuple[int, int], pixels: int) -> Image.Image:
         return Image.new("RGB", small, "lightgrey")
 
 
-def _caption(pair: xr.Dataset, attrs: dict, strengths: np.ndarray, relu: bool, scale: str) -> str:
+def _legend(relu: bool, scale: str) -> str:
+    what = "contrast" if relu else "contrast, signed"
+    unit = "in logits" if scale == "shared" else "max: in logits"
+    return (
+        f"{what}, {unit}\n({_SCALE_WORDS[scale]})" if scale == "shared" else f"{what}, {_SCALE_WORDS[scale]}\n({unit})"
+    )
+
+
+def _caption(pair: xr.Dataset, attrs: dict, strengths: np.ndarray, relu: bool, scale: str, images: list[str]) -> str:
     reference_rule = {
         "user": "chosen by hand",
         "embedding": "the nearest by the cosine of centred mean embeddings",
@@ -188,16 +194,13 @@ def _caption(pair: xr.Dataset, attrs: dict, strengths: np.ndarray, relu: bool, s
     scales = " With every other species as reference, the strength only scales the map."
     return (
         f"Contrastive class activation maps (Finer-CAM, Zhang et al. 2025; {pair.attrs['method']}, objective "
-        f"{attrs['objective']}) of {shown(attrs['target'])} against {_join([shown(r) for r in attrs['references']])} "
+        f"{attrs['objective']}) of {shown(attrs['target'])} against {join([shown(r) for r in attrs['references']])} "
         f"({reference_rule}), comparison strength {', '.join(f'{s:g}' for s in strengths)}; "
-        f"{'positive part' if relu else 'signed'}; {_SCALE_WORDS[scale]}. {adds} Network {pair.attrs.get('model')}, "
+        f"{'positive part' if relu else 'signed'}; colours: {_SCALE_WORDS[scale]}; max: the panel's largest value before "
+        f"scaling, in logits. Shown: {_photos(images)} of {pair.sizes['image']}. {adds} Network {pair.attrs.get('model')}, "
         f"{pair.sizes['y']} x {pair.sizes['x']} cells, smoothed between cell centres for display."
     ) + (scales if pair.attrs.get("strength_only_scales") else "")
 
 
-def _join(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _short(value: float) -> str:
-    return "0" if value == 0 else f"{value:.2g}"
+def _photos(images: list[str]) -> str:
+    return f"photo {images[0]}" if len(images) == 1 else counted(len(images), "photo")

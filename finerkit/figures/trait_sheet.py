@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from finerkit.figures.panels import display_photo, shown
+from finerkit.figures.panels import display_photo
+from finerkit.figures.paper import PaperFigure
+from finerkit.figures.trait_sheet_print import print_sheet
+from finerkit.figures.trait_sheet_screen import screen_sheet
+from finerkit.figures.words import counted, join, shown
 from finerkit.store import study_of
 
 if TYPE_CHECKING:
     import os
 
     import xarray as xr
-    from matplotlib.axes import Axes
+    from PIL import Image
 
-_ENDINGS = (".png", ".svg", ".pdf")
+_PIXELS = 600  # longest side of a crop
 
 
 class Crop(NamedTuple):
@@ -33,36 +34,27 @@ class Crop(NamedTuple):
     evidence: float
 
 
-class TraitSheet:
-    """A drawn exemplar sheet; shows itself in a notebook, ``save`` writes it."""
+class Picture(NamedTuple):
+    """A crop with its pixels; `place` says which part of the original they are: left, top, right, bottom."""
 
-    def __init__(self, figure: Figure) -> None:
-        self.figure = figure
-        FigureCanvasAgg(figure)
+    crop: Crop
+    photo: Image.Image
+    place: tuple[float, float, float, float]
 
-    def save(self, path: str | os.PathLike[str], dpi: int = 200) -> Path:
-        """Write a .png, .svg or .pdf file; works offline."""
-        path = Path(path)
-        if path.suffix.lower() not in _ENDINGS:
-            raise ValueError(f"The file must end in {', '.join(_ENDINGS)}. Got {path.name!r} instead.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "path"}):
-            self.figure.savefig(path, dpi=dpi)
-        return path
 
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=110)
-        return buffer.getvalue()
+@dataclass(frozen=True)
+class Sheet:
+    """All that a trait sheet shows: per trait a line of numbers and its pictures. Texts are plain."""
+
+    title: str
+    words: tuple[str, ...]
+    pictures: tuple[tuple[Picture, ...], ...]
+    caption: str
 
 
 def trait_sheet(
-    traits: xr.Dataset,
-    count: int = 6,
-    *,
-    study: xr.DataTree | str | os.PathLike[str] | None = None,
-    width_mm: float = 180,
-) -> TraitSheet:
+    traits: xr.Dataset, count: int = 6, *, study: xr.DataTree | str | os.PathLike[str] | None = None
+) -> PaperFigure:
     """Draw each trait's best examples, cropped and outlined, with its name and numbers.
 
     Parameters
@@ -73,30 +65,33 @@ def trait_sheet(
         Examples per trait, at most 8.
     study
         See `finerkit.find_traits`.
-    width_mm
-        Width in millimetres.
 
     Returns
     -------
-    TraitSheet
-        ``.save("sheet.pdf")`` writes it.
+    PaperFigure
+        A plotly figure; ``.save("sheet.pdf", width_mm=180)`` writes PNG, SVG, PDF or HTML offline; ``.caption`` says
+        what was computed.
     """
+    sheet = sheet_of(traits, count, study)
+    return PaperFigure(screen_sheet(sheet), content=sheet, paper=partial(print_sheet, sheet))
+
+
+def sheet_of(traits: xr.Dataset, count: int, study: xr.DataTree | str | os.PathLike[str] | None) -> Sheet:
+    """Gather what `trait_sheet` draws, from its parameters."""
+    if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
+        raise ValueError(f"count must be an int in the range [1, 8]: examples per trait. Got {count!r} instead.")
     photos = study_of(traits, study)["images"].to_dataset()
-    names = [str(t) for t in traits["trait"].values]
-    crops = [exemplar_crops(traits, photos, k, count) for k in range(len(names))]
-    columns = max(len(c) for c in crops)
-    side = width_mm / 25.4 / columns
-    figure = Figure(figsize=(width_mm / 25.4, len(names) * (side + 0.22) + 0.35), layout="constrained")
-    figure.suptitle(f"Traits of {shown(traits.attrs['target'])}", fontsize=9, parse_math=False)
-    rows = np.atleast_1d(figure.subfigures(len(names), 1))
-    for k, (row, found) in enumerate(zip(rows, crops, strict=True)):
-        row.suptitle(numbers(traits, k), fontsize=7, x=0.01, ha="left", parse_math=False)
-        axes = row.subplots(1, columns, squeeze=False)[0]
-        for ax in axes:
-            ax.set_axis_off()
-        for ax, crop in zip(axes, found, strict=False):
-            _draw(ax, crop, photos.sel(image=crop.image))
-    return TraitSheet(figure)
+    number = traits.sizes["trait"]
+    pictures = [
+        tuple(_picture(crop, photos.sel(image=crop.image)) for crop in exemplar_crops(traits, photos, k, count))
+        for k in range(number)
+    ]
+    return Sheet(
+        title=f"Traits of {shown(traits.attrs['target'])}",
+        words=tuple(numbers(traits, k) for k in range(number)),
+        pictures=tuple(pictures),
+        caption=_caption(traits),
+    )
 
 
 def numbers(traits: xr.Dataset, k: int) -> str:
@@ -127,18 +122,32 @@ def exemplar_crops(traits: xr.Dataset, photos: xr.Dataset, k: int, count: int) -
         y = np.clip(y, min(side / 2, height / 2), max(height - side / 2, height / 2))
         outlines = [ring for i in at for ring in json.loads(str(traits["region_outline"].values[i]))]
         box = (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
-        crops.append(Crop(str(image), box, outlines, float(traits["region_evidence"].values[best])))
+        crops.append(Crop(str(image), tuple(float(b) for b in box), outlines, float(traits["region_evidence"][best])))
     return crops
 
 
-def _draw(ax: Axes, crop: Crop, photo: xr.Dataset) -> None:
+def _picture(crop: Crop, photo: xr.Dataset) -> Picture:
+    """The crop's pixels, as fine as the original has them, up to `_PIXELS`."""
     width, height = int(photo["width"]), int(photo["height"])
-    picture = display_photo(str(photo["path"].item()), (width, height), 1200)
-    ax.imshow(np.asarray(picture), extent=(0, width, height, 0), interpolation="lanczos")
-    for ring in crop.outlines:
-        x, y = np.array(ring).T
-        ax.plot(x, y, color="black", linewidth=1.6)
-        ax.plot(x, y, color="white", linewidth=0.8)
     left, top, right, bottom = crop.box
-    ax.set_xlim(left, right)
-    ax.set_ylim(bottom, top)
+    whole = display_photo(
+        str(photo["path"].item()), (width, height), round(_PIXELS * max(width, height) / (right - left))
+    )
+    scale = whole.width / width
+    within = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
+    pixels = [round(v * scale) for v in within]
+    return Picture(crop, whole.crop(pixels), tuple(p / scale for p in pixels))
+
+
+def _caption(traits: xr.Dataset) -> str:
+    attrs = traits.attrs
+    own = int((traits["true_species"].values.astype(str) == attrs["target"]).sum())
+    return (
+        f"Traits of {shown(attrs['target'])} against {join(shown(r) for r in attrs['references'])}: cells of the contrast "
+        f"(comparison strength {attrs['strength']:g}, objective {attrs['objective']}) that hold the top "
+        f"{attrs['share']:.0%} of a photo's positive evidence, over {counted(own, 'photo')} of the target, clustered by "
+        f"contribution vector ({attrs['method']}). Per trait: its share of the margin in logits between target and "
+        "references, the share of the target's photos that show it, and its stability (mean clusterwise Jaccard index over "
+        "bootstraps of the photos, 1 at best). Pictures: the photos with the most evidence of the trait, cropped; "
+        "white lines: the trait's cells, to within a cell."
+    )

@@ -1,0 +1,43 @@
+"""Words in figures: names, numbers and plain text enter; text fit for a reader, and for plotly, leaves."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def shown(name: str) -> str:
+    """A species name as it is shown: underscores as spaces."""
+    return name.replace("_", " ")
+
+
+def join(names: Iterable[str]) -> str:
+    """Names as a list in a sentence."""
+    names = list(names)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def short(value: float) -> str:
+    """A number with two significant digits; whole from 10 up."""
+    if value == 0:
+        return "0"
+    return f"{value:.0f}" if abs(value) >= 9.95 else f"{value:#.2g}".replace("-", "\N{MINUS SIGN}")
+
+
+def probability(p: float) -> str:
+    """A p-value, as journals print it."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2f}" if p >= 0.095 else f"p = {p:.3f}"
+
+
+def counted(number: int, noun: str) -> str:
+    """'1 photo', '3 photos'."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def safe(text: str) -> str:
+    """Plain text for plotly, which reads HTML, ``$formulas$`` and ``%{templates}``; new lines stay new lines."""
+    escaped = html.escape(text, quote=False).replace("$", "&#36;").replace("{", "&#123;")
+    return escaped.replace("\n", "<br>")
