@@ -42,6 +42,9 @@ export function placed([left, top, cellWidth, cellHeight], [original], width) {
   return { left: left * f, top: top * f, cellWidth: cellWidth * f, cellHeight: cellHeight * f };
 }
 
+/** Whether there is a kernel that can send other photos; on a page of its own what is there is all there is. */
+const live = (model) => model.get("_about").live !== false;
+
 function settingsOf(model) {
   const about = model.get("_about");
   const chosen = new Set(model.get("references"));
@@ -97,7 +100,7 @@ function tileOf(photo, model, send, width) {
   const tick = keepKeys(element("input", { type: "checkbox", "aria-label": `Select ${photo.image}` }));
   const name = element("span", { class: "fk-name", text: photo.image.split("/").pop(), title: `${photo.image} (${shown(photo.species)})` });
   const node = element("figure", { class: "fk-tile" });
-  const caption = element("figcaption", {}, element("div", { class: "fk-words" }, tick, name));
+  const caption = element("figcaption", {}, element("div", { class: "fk-words" }, live(model) ? tick : null, name));
   const select = () => {
     const on = model.get("selected").includes(photo.image);
     tick.checked = on;
@@ -210,9 +213,12 @@ function toolbar(model, send) {
   };
   const gap = () => element("span", { class: "fk-break" });
   const options = [parts.signed, parts.share, parts.opacity, parts.scale].map((p) => p.node);
-  const rest = [full, parts.cmap.node, parts.cmap_signed.node, parts.smooth.node, about.photos > 1 ? parts.sort.node : null];
+  const rest = [full, parts.cmap.node, parts.cmap_signed.node, parts.smooth.node, live(model) && about.photos > 1 ? parts.sort.node : null];
+  const more = live(model)
+    ? [gap(), ...options, ...rest]
+    : [gap(), element("details", {}, element("summary", { text: "More settings" }), element("div", { class: "fk-more" }, ...options, ...rest))];
   const node = element("div", { class: "fk-tools", role: "group", "aria-label": "Settings" },
-    parts.strength.node, parts.references.node, bar.node, gap(), ...options, ...rest);
+    parts.strength.node, parts.references.node, bar.node, ...more);
   return { node, show };
 }
 
@@ -288,7 +294,7 @@ function render({ model, el }) {
     about.only_scales ? "With these references, all other species together, the strength only scales the map." : null,
   ].filter(Boolean);
   const root = element("section", { class: "fk", "aria-label": about.title },
-    element("h2", { text: about.title }), tools.node, grid, pages.node,
+    live(model) ? element("h2", { text: about.title }) : null, tools.node, grid, live(model) ? pages.node : null,
     notes.length ? element("p", { class: "fk-note", text: notes.join(" ") }) : null, large.node);
   root.append(errorLine(model, listen));
   let photos = [];
