@@ -37,18 +37,23 @@ class Space(NamedTuple):
 
 
 class Clusters(NamedTuple):
-    """Centres (trait, component) and how far a member may lie from its centre (trait,)."""
+    """Centres (cluster, component), how far a member may lie from its centre (cluster,), and the trait of each.
+
+    One cluster is one trait, unless `trait` says which, since traits can be merged.
+    """
 
     centre: np.ndarray
     radius: np.ndarray
+    trait: np.ndarray | None = None
 
     def assign(self, points: np.ndarray) -> np.ndarray:
-        """Index of the nearest centre for each point (cell,), -1 where none is near enough to its members."""
+        """Trait of the nearest centre for each point (cell,), -1 where none is near enough to its members."""
         if not len(points):
             return np.empty(0, np.int64)
         distance = np.linalg.norm(points[:, None] - self.centre[None], axis=2)
         nearest = distance.argmin(1)
-        return np.where(distance[np.arange(len(points)), nearest] <= self.radius[nearest], nearest, -1)
+        trait = nearest if self.trait is None else self.trait[nearest]
+        return np.where(distance[np.arange(len(points)), nearest] <= self.radius[nearest], trait, -1)
 
 
 def find_space(vector: np.ndarray) -> Space:

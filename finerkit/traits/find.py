@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import xarray as xr
 
 from finerkit import store as disk
 from finerkit.image_tables import RESERVED
@@ -22,11 +21,14 @@ from finerkit.traits.clusters import (
     counts_clusters,
     find_space,
 )
+from finerkit.traits.numbers import trait_numbers
 from finerkit.traits.place import Masks, cell_places, trait_places
-from finerkit.traits.regions import find_regions
+from finerkit.traits.regions import Region, find_regions, region_table
 
 if TYPE_CHECKING:
     import os
+
+    import xarray as xr
 
     from finerkit.models import Model
 
@@ -100,7 +102,8 @@ def find_traits(
         ``position_x``, ``position_y`` (0 to 1 over the animal's box, or over the photo without masks), ``exemplar``
         (ids, best first). Per region: ``region_image``, ``region_trait``, ``region_evidence``, ``region_cells``,
         ``region_box`` (left, top, right, bottom) and ``region_outline`` (JSON polygons), in pixels of the upright
-        original. The coordinate ``trait`` holds the names: rename with ``assign_coords``.
+        original; ``region_vector``, ``cell_region``. The coordinate ``trait`` holds the names; `finerkit.TraitExplorer`
+        and `finerkit.traits.rename`, `merge`, `split` and `mark_background` change traits and count everything again.
 
     Raises
     ------
@@ -148,6 +151,7 @@ def find_traits(
         "presence": presence,
         "method": method if isinstance(method, str) else repr(method),
         "seed": seed,
+        "name": name or target,
     }
     return _keep(study, found, name or target)
 
@@ -171,7 +175,7 @@ def score_photos(
 def fit_of(traits: xr.Dataset, study: xr.DataTree) -> Fit:
     """Read back what `find_traits` learned."""
     space = Space(traits["axis_offset"].values, traits["axis"].values)
-    clusters = Clusters(traits["centre"].values, traits["radius"].values)
+    clusters = Clusters(traits["centre"].values, traits["radius"].values, traits["cluster_trait"].values)
     return Fit(question_of(study, traits, traits.attrs["strength"]), space, clusters, traits.attrs["share"])
 
 
@@ -217,46 +221,49 @@ def _assemble(
     """Put everything that is known of the traits into one dataset."""
     cells, labels = scored
     n = len(fit.clusters.centre)
-    images = photos.sizes["image"]
+    ids, species = photos["image"].values, photos["species"].values
     label = np.full(cells.maps.shape, -1, np.int16)
     label[cells.photo, cells.y, cells.x] = labels
-    evidence = np.zeros((images, n))
-    inside = labels >= 0
-    np.add.at(evidence, (cells.photo[inside], labels[inside]), cells.evidence[inside].astype(np.float64))
-    failed = np.isnan(cells.maps).any((1, 2))
-    evidence[failed] = np.nan
     rest = np.where(label < 0, cells.maps.astype(np.float64), 0).sum((1, 2)) + cells.constant
-    embedding_margin = evidence.sum(1) + rest
-    own = (photos["species"].values == target) & ~failed
-    shows = _shows(evidence, own, presence)
-    data = xr.Dataset(
+    own = (species == target) & ~np.isnan(cells.maps).any((1, 2))
+    place = cell_places(study, photos)
+    size = np.stack([photos["width"].values, photos["height"].values], 1)
+    pixel = {"units": "pixel", "comment": "of the upright original photo"}
+    data = trait_numbers(label, cells.maps, rest, ids, species, target, presence, n).assign(
         {
-            "trait_evidence": (("image", "trait"), evidence, {"units": "logit", "comment": "the phenotype table"}),
             "remainder": ("image", rest, {"units": "logit", "comment": "other cells, and the bias"}),
             "margin": ("image", _margins(study, photos, fit.question), {"units": "logit"}),
-            "shows": (("image", "trait"), shows),
-            "share_of_margin": ("trait", evidence[own].sum(0) / embedding_margin[own].sum()),
-            "prevalence": ("trait", shows[own].mean(0)),
-            "label": (("image", "y", "x"), label),
-            "exemplar": (("trait", "rank"), _exemplars(photos["image"].values, evidence, own)),
-            "centre": (("trait", "component"), fit.clusters.centre),
-            "radius": ("trait", fit.clusters.radius),
+            "contrast": (("image", "y", "x"), cells.maps, {"units": "logit", "comment": "signed, at this strength"}),
+            "geometry": (("image", "measure"), np.concatenate([place, size], 1).astype(np.float64), pixel),
+            "centre": (("cluster", "component"), fit.clusters.centre),
+            "radius": ("cluster", fit.clusters.radius),
+            "cluster_trait": ("cluster", np.arange(n), {"comment": "trait whose cells lie near this centre"}),
             "axis": (("component", "feature"), fit.space.axes),
             "axis_offset": ("feature", fit.space.offset),
-        },
-        {"image": photos["image"].values, "trait": np.array([f"trait {k + 1}" for k in range(n)], object)},
+        }
     )
-    data["true_species"] = ("image", photos["species"].values)
+    data = data.assign_coords(
+        image=ids, trait=np.array([f"trait {k + 1}" for k in range(n)], object), measure=np.array(_MEASURES, object)
+    )
+    data["true_species"] = ("image", species)
     for column in photos.data_vars:
         if column not in RESERVED:
             data[f"table_{column}" if column in data.variables else column] = photos[column].drop_vars("image")
-    species = np.unique(photos["species"].values.astype(str))
-    by_species = [shows[(photos["species"].values == s) & ~failed].mean(0) for s in species]
-    data = data.assign_coords(species=species.astype(object))
-    data["prevalence_by_species"] = (("species", "trait"), np.array(by_species))
-    place = cell_places(study, photos)
     data = data.merge(trait_places(cells, labels, photos, place, own, masks, n))
-    return data.merge(_region_table(label, cells.maps, photos, place, n))
+    regions = find_regions(label, cells.maps, place, size, n)
+    return data.merge(region_table(regions, ids, _region_vectors(cells, regions), label.shape[1:]))
+
+
+_MEASURES = ("cell_left", "cell_top", "cell_width", "cell_height", "width", "height")
+
+
+def _region_vectors(cells: Cells, regions: list[Region]) -> np.ndarray:
+    """Mean contribution vector of each region: (region, component)."""
+    row = np.full(cells.maps.shape, -1)
+    row[cells.photo, cells.y, cells.x] = np.arange(len(cells.photo))
+    flat = row.reshape(len(row), -1)
+    means = [cells.vector[flat[r.photo, r.where]].mean(0) for r in regions]
+    return np.array(means, np.float32).reshape(-1, cells.vector.shape[1])
 
 
 def _margins(study: xr.DataTree, photos: xr.Dataset, question: Question) -> np.ndarray:
@@ -266,35 +273,6 @@ def _margins(study: xr.DataTree, photos: xr.Dataset, question: Question) -> np.n
     rows = rows.astype(np.float64)
     direction, constant = question.directions(rows)
     return (rows * direction).sum(1) + constant
-
-
-def _shows(evidence: np.ndarray, own: np.ndarray, presence: float) -> np.ndarray:
-    positive = np.where((evidence > 0) & own[:, None], evidence, np.nan)
-    typical = np.array([np.nanmedian(c) if np.isfinite(c).any() else np.inf for c in positive.T])
-    return np.nan_to_num(evidence) >= np.maximum(presence * typical, 1e-12)
-
-
-def _exemplars(ids: np.ndarray, evidence: np.ndarray, own: np.ndarray, count: int = 8) -> np.ndarray:
-    rows = np.flatnonzero(own)
-    best = [rows[np.argsort(-evidence[rows, k], kind="stable")[:count]] for k in range(evidence.shape[1])]
-    return np.array([ids[b] for b in best], object)
-
-
-def _region_table(label: np.ndarray, maps: np.ndarray, photos: xr.Dataset, place: np.ndarray, n: int) -> xr.Dataset:
-    size = np.stack([photos["width"].values, photos["height"].values], 1)
-    regions = find_regions(label, maps, place, size, n)
-    pixel = {"units": "pixel", "comment": "of the upright original photo"}
-    return xr.Dataset(
-        {
-            "region_image": ("region", np.array([photos["image"].values[r.photo] for r in regions], object)),
-            "region_trait": ("region", np.array([r.trait for r in regions], np.int64)),
-            "region_evidence": ("region", np.array([r.evidence for r in regions]), {"units": "logit"}),
-            "region_cells": ("region", np.array([r.cells for r in regions], np.int64)),
-            "region_box": (("region", "side"), np.array([r[4:8] for r in regions]).reshape(-1, 4), pixel),
-            "region_outline": ("region", np.array([r.outline for r in regions], object), pixel),
-        },
-        {"side": np.array(["left", "top", "right", "bottom"], object)},
-    )
 
 
 def _keep(study: xr.DataTree, found: xr.Dataset, name: str) -> xr.Dataset:

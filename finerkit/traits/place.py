@@ -50,24 +50,41 @@ def trait_places(
     Returns
     -------
     xarray.Dataset
-        Over ``trait``: ``off_animal``, ``border``, ``background``, ``position_x``, ``position_y``.
+        Over ``trait``: ``off_animal``, ``border``, ``background``, ``position_x``, ``position_y``. ``cell_where``, the
+        same cell by cell, from which `summarise` gets them again.
     """
-    rows, columns = cells.maps.shape[1:]
-    on_edge = (cells.y == 0) | (cells.x == 0) | (cells.y == rows - 1) | (cells.x == columns - 1)
-    off, x, y = _on_animal(cells, photos, place, own, masks)
-    out = {k: np.full(n_traits, np.nan) for k in ("off_animal", "border", "position_x", "position_y")}
-    for k in range(n_traits):
-        mine = (labels == k) & own[cells.photo]
-        weight = np.maximum(cells.evidence[mine], 0)
-        if weight.sum() == 0:
-            continue
-        values = {"off_animal": off, "border": on_edge, "position_x": x, "position_y": y}
-        for name, value in values.items():
-            good = ~np.isnan(value[mine].astype(float))
-            if weight[good].sum() > 0:
-                out[name][k] = np.average(value[mine][good].astype(float), weights=weight[good])
-    background = np.where(np.isnan(out["off_animal"]), out["border"], out["off_animal"]) > BACKGROUND
+    label = np.full(cells.maps.shape, -1)
+    label[cells.photo, cells.y, cells.x] = labels
+    where = cell_where(cells, photos, place, own, masks)
+    return summarise(label, cells.maps, own, where, n_traits).assign(cell_where=where)
+
+
+def cell_where(cells: Cells, photos: xr.Dataset, place: np.ndarray, own: np.ndarray, masks: Masks) -> xr.DataArray:
+    """Where each discriminative cell lies: (image, y, x, where), NaN for other cells; see `trait_places`."""
+    maps = np.full((*cells.maps.shape, 3), np.nan, np.float32)
+    maps[cells.photo, cells.y, cells.x] = np.stack(_on_animal(cells, photos, place, own, masks), 1)
     frame = "the animal's bounding box" if masks is not None else "the photo"
+    comment = f"share of the cell off the animal; centre, 0 to 1 over {frame}"
+    return xr.DataArray(
+        maps,
+        {"where": np.array(["off_animal", "x", "y"], object)},
+        ("image", "y", "x", "where"),
+        attrs={"comment": comment, "frame": frame},
+    )
+
+
+def summarise(label: np.ndarray, maps: np.ndarray, own: np.ndarray, where: xr.DataArray, n_traits: int) -> xr.Dataset:
+    """Say where each trait lies, from the trait (-1 for none), contrast and place of every cell; see `trait_places`."""
+    label = np.where(own[:, None, None], label, -1)
+    photo, y, x = np.nonzero(label >= 0)
+    trait, evidence = label[photo, y, x], np.maximum(maps[photo, y, x], 0).astype(np.float64)
+    rows, columns = maps.shape[1:]
+    on_edge = (y == 0) | (x == 0) | (y == rows - 1) | (x == columns - 1)
+    off, across, down = where.values[photo, y, x].T.astype(np.float64)
+    values = {"off_animal": off, "border": on_edge, "position_x": across, "position_y": down}
+    out = {name: _means(v.astype(np.float64), trait, evidence, n_traits) for name, v in values.items()}
+    background = np.where(np.isnan(out["off_animal"]), out["border"], out["off_animal"]) > BACKGROUND
+    frame = where.attrs["frame"]
     comments = {
         "off_animal": "share of the evidence off the animal",
         "border": "share of the evidence in the outermost ring of cells",
@@ -77,6 +94,14 @@ def trait_places(
     data = xr.Dataset({name: ("trait", value, {"comment": comments[name]}) for name, value in out.items()})
     data["background"] = ("trait", background)
     return data
+
+
+def _means(values: np.ndarray, trait: np.ndarray, weight: np.ndarray, n_traits: int) -> np.ndarray:
+    """Weighted mean over the cells of each trait whose value is known; NaN where there are none."""
+    known = ~np.isnan(values)
+    total = np.bincount(trait[known], (values * weight)[known], n_traits)
+    weights = np.bincount(trait[known], weight[known], n_traits)
+    return np.divide(total, weights, out=np.full(n_traits, np.nan), where=weights > 0)
 
 
 def cell_places(study: xr.DataTree, photos: xr.Dataset) -> np.ndarray:

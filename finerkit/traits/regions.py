@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import shapely
+import xarray as xr
 from skimage.measure import label as connected
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Region(NamedTuple):
     right: float
     bottom: float
     outline: str  # JSON: list of polygons, each a list of [x, y]
+    where: np.ndarray  # its cells, as positions in the flat grid
 
 
 def find_regions(
@@ -60,10 +62,47 @@ def find_regions(
                 if shape.is_empty:
                     continue
                 evidence = float(maps[photo][inside].sum())
-                found.append(
-                    Region(int(photo), trait, evidence, int(inside.sum()), *shape.bounds, json.dumps(polygons(shape)))
-                )
+                outline = json.dumps(polygons(shape))
+                at = np.flatnonzero(inside)
+                found.append(Region(int(photo), trait, evidence, len(at), *shape.bounds, outline, at))
     return found
+
+
+def region_table(regions: list[Region], images: np.ndarray, vectors: np.ndarray, grid: tuple[int, int]) -> xr.Dataset:
+    """Lay out regions as they are kept with traits.
+
+    Parameters
+    ----------
+    regions
+        From `find_regions`.
+    images
+        Ids of the photos.
+    vectors
+        (region, component): each region's mean contribution vector.
+    grid
+        Rows and columns of cells.
+    """
+    cell_region = np.full((len(images), grid[0] * grid[1]), -1, np.int32)
+    for i, region in enumerate(regions):
+        cell_region[region.photo, region.where] = i
+    pixel = {"units": "pixel", "comment": "of the upright original photo"}
+    return xr.Dataset(
+        {
+            "region_image": ("region", np.array([images[r.photo] for r in regions], object)),
+            "region_trait": ("region", np.array([r.trait for r in regions], np.int64)),
+            "region_evidence": ("region", np.array([r.evidence for r in regions], np.float64), {"units": "logit"}),
+            "region_cells": ("region", np.array([r.cells for r in regions], np.int64)),
+            "region_box": (("region", "side"), np.array([r[4:8] for r in regions], np.float64).reshape(-1, 4), pixel),
+            "region_outline": ("region", np.array([r.outline for r in regions], object), pixel),
+            "region_vector": (("region", "component"), vectors, {"comment": "mean contribution vector of its cells"}),
+            "cell_region": (
+                ("image", "y", "x"),
+                cell_region.reshape(len(images), *grid),
+                {"comment": "region of each cell, -1 none"},
+            ),
+        },
+        {"side": np.array(["left", "top", "right", "bottom"], object)},
+    )
 
 
 def cells_shape(inside: np.ndarray, left: float, top: float, width: float, height: float) -> shapely.Geometry:
