@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from finerkit.figures.colours import CATEGORIES, DIVERGING, SEQUENTIAL
+from finerkit.figures.curves import score_curves
 from finerkit.figures.grid import contrast_grid
 from finerkit.figures.paper import PaperFigure
+from finerkit.figures.phenotype import phenotype_boxes
+from finerkit.figures.similarity import similarity_map
 from finerkit.figures.strip import strength_strip
 from finerkit.figures.trait_sheet import trait_sheet
 
@@ -19,6 +22,9 @@ __all__ = [
     "PaperFigure",
     "TraitSheet",
     "contrast_grid",
+    "phenotype_boxes",
+    "score_curves",
+    "similarity_map",
     "strength_strip",
     "trait_sheet",
 ]

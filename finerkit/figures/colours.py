@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import ListedColormap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Perceptually even colour maps that are offered; rainbow maps such as jet invent borders where there are none.
 SEQUENTIAL = ("viridis", "cividis", "plasma", "inferno", "magma")
@@ -60,3 +65,10 @@ def for_plotly(rgba: np.ndarray) -> list[list[object]]:
 def for_matplotlib(rgba: np.ndarray) -> ListedColormap:
     """Colours as a matplotlib colour map."""
     return ListedColormap(rgba)
+
+
+def ink_on(rgba: Sequence[float]) -> str:
+    """Black or white, whichever contrasts more with a colour (red, green, blue in [0, 1]; by WCAG's luminance)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgba[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if luminance > 0.18 else "white"

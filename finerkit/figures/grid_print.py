@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from finerkit.figures.colours import for_matplotlib
-from finerkit.figures.page import BAR_HEIGHT, Heading, Page, line_height, per_line, text_width
+from finerkit.figures.page import BAR_HEIGHT, Heading, Page, fitting_size, line_height, per_line
 from finerkit.figures.tiles import grid_lines, shape, strip_lines
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def print_strip(grid: Grid, rgba: np.ndarray, width: float) -> Figure:
 
 def _print_tiles(grid: Grid, lines: list[list[Tile]], rgba: np.ndarray, width: float) -> Figure:
     column = (width - (len(lines[0]) - 1) * _GAP) / len(lines[0])
-    size = _font_size([t.words for line in lines for t in line], column)
+    size = fitting_size([t.words for line in lines for t in line], column, 7.0)
     spaces = [line_height(size) * (1 + max(t.words.count("\n") for t in line)) + 0.6 for line in lines]
     heights = [column * shape(line) for line in lines]
     title = Heading(grid.title, width)
@@ -53,12 +53,6 @@ def _print_tiles(grid: Grid, lines: list[list[Tile]], rgba: np.ndarray, width: f
         top += height + _GAP
     page.colour_bar(top + 1.2, grid.limits, cmap, grid.legend)
     return page.figure
-
-
-def _font_size(words: list[str], width: float) -> float:
-    """7 points, or less down to 5 so that the words fit their column."""
-    widest = max(text_width(w, 7) for w in words)
-    return 7.0 if widest <= width else max(5.0, 7 * width / widest)
 
 
 def _photo(ax: Axes, row: Row) -> None:

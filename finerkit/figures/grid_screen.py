@@ -105,8 +105,8 @@ def _colour_axis(grid: Grid, rgba: np.ndarray, inner: float, total: float) -> di
     bottom, top = grid.limits
     bar = {
         "title": {"text": safe(grid.legend.replace("\n", " ")), "side": "top", "font_size": 12},
-        "orientation": "h", "thickness": 12, "lenmode": "pixels", "len": min(420, total - 40), "x": 0, "xanchor": "left",
-        "y": -8 / inner, "yanchor": "top", "ypad": 4, "bgcolor": "rgba(0,0,0,0)", "nticks": 6,
+        "orientation": "h", "thickness": 12, "lenmode": "pixels", "len": min(420, total - 40), "x": 0,
+        "xanchor": "left", "y": -8 / inner, "yanchor": "top", "ypad": 4, "bgcolor": "rgba(0,0,0,0)", "nticks": 6,
     }  # fmt: skip
     return {"cmin": bottom, "cmax": top, "colorscale": for_plotly(rgba), "colorbar": bar}
 

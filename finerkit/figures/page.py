@@ -14,6 +14,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from contextlib import AbstractContextManager
 
     from matplotlib.axes import Axes
@@ -78,6 +79,12 @@ def wrap(text: str, width: float, size: float, weight: str = "normal") -> str:
     return textwrap.fill(text, letters)
 
 
+def fitting_size(texts: Iterable[str], width: float, size: float) -> float:
+    """`size`, or less down to 5 points so that each text fits `width` millimetres."""
+    widest = max(text_width(t, size) for t in texts)
+    return size if widest <= width else max(5.0, size * width / widest)
+
+
 def fitted(text: str, width: float, size: float) -> str:
     """Plain text on one line of `width` millimetres, cut with an ellipsis if it is longer."""
     if text_width(text, size) <= width:
@@ -137,7 +144,35 @@ class Heading:
 
 
 def per_line(count: int, width: float, least: float, gap: float) -> int:
-    """How many of `count` equal panels to put on a line, none narrower than `least` millimetres, lines filled evenly."""
+    """How many of `count` equal panels to put on a line, none narrower than `least` millimetres."""
     most = max(1, int((width + gap) / (least + gap)))
     lines = -(-count // most)
     return -(-count // lines)
+
+
+class Facets:
+    """Equal panels with axes, read like text; titles are plain and wrapped."""
+
+    def __init__(self, titles: list[str], width: float, heading: str, bottom: float, foot: float = 0) -> None:
+        self.columns = per_line(len(titles), width, 40, 0)
+        self.cell = min(width / self.columns, 75.0)
+        self.titles = ["\n".join(wrap(line, self.cell - 5, 7) for line in t.split("\n")) for t in titles]
+        self.top = line_height(7) * (1 + max(t.count("\n") for t in self.titles)) + 2
+        self.height = min(0.8 * (self.cell - _LEFT), 48.0)
+        self.line = self.top + self.height + bottom
+        head = Heading(heading, width)
+        self.start = head.height
+        self.page = Page(width, head.height + -(-len(titles) // self.columns) * self.line + foot)
+        self.foot = self.page.height - foot
+        head.draw(self.page)
+
+    def axes(self, i: int) -> Axes:
+        """Panel `i`, with its title."""
+        line, column = divmod(i, self.columns)
+        left, above = column * self.cell, self.start + line * self.line + self.top
+        self.page.text(left + 3, above - 1.2, self.titles[i], va="bottom")
+        return self.page.axes(left + _LEFT, above, self.cell - _LEFT - 2, self.height)
+
+
+#: Millimetres left of a panel for its axis label and numbers.
+_LEFT = 11.0

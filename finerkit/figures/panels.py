@@ -176,9 +176,8 @@ def display_photo(path: str, size: tuple[int, int], pixels: int) -> Image.Image:
 def _legend(relu: bool, scale: str) -> str:
     what = "contrast" if relu else "contrast, signed"
     unit = "in logits" if scale == "shared" else "max: in logits"
-    return (
-        f"{what}, {unit}\n({_SCALE_WORDS[scale]})" if scale == "shared" else f"{what}, {_SCALE_WORDS[scale]}\n({unit})"
-    )
+    first, second = (unit, _SCALE_WORDS[scale]) if scale == "shared" else (_SCALE_WORDS[scale], unit)
+    return f"{what}, {first}\n({second})"
 
 
 def _caption(pair: xr.Dataset, attrs: dict, strengths: np.ndarray, relu: bool, scale: str, images: list[str]) -> str:
@@ -196,9 +195,9 @@ def _caption(pair: xr.Dataset, attrs: dict, strengths: np.ndarray, relu: bool, s
         f"Contrastive class activation maps (Finer-CAM, Zhang et al. 2025; {pair.attrs['method']}, objective "
         f"{attrs['objective']}) of {shown(attrs['target'])} against {join([shown(r) for r in attrs['references']])} "
         f"({reference_rule}), comparison strength {', '.join(f'{s:g}' for s in strengths)}; "
-        f"{'positive part' if relu else 'signed'}; colours: {_SCALE_WORDS[scale]}; max: the panel's largest value before "
-        f"scaling, in logits. Shown: {_photos(images)} of {pair.sizes['image']}. {adds} Network {pair.attrs.get('model')}, "
-        f"{pair.sizes['y']} x {pair.sizes['x']} cells, smoothed between cell centres for display."
+        f"{'positive part' if relu else 'signed'}; colours: {_SCALE_WORDS[scale]}; max: the panel's largest value "
+        f"before scaling, in logits. Shown: {_photos(images)} of {pair.sizes['image']}. {adds} Network "
+        f"{pair.attrs.get('model')}, {pair.sizes['y']} x {pair.sizes['x']} cells, smoothed between cell centres for display."
     ) + (scales if pair.attrs.get("strength_only_scales") else "")
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+MINUS = "\N{MINUS SIGN}"
+
 
 def shown(name: str) -> str:
     """A species name as it is shown: underscores as spaces."""
@@ -24,7 +26,7 @@ def short(value: float) -> str:
     """A number with two significant digits; whole from 10 up."""
     if value == 0:
         return "0"
-    return f"{value:.0f}" if abs(value) >= 9.95 else f"{value:#.2g}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:.0f}" if abs(value) >= 9.95 else f"{value:#.2g}".replace("-", MINUS)
 
 
 def probability(p: float) -> str:
