@@ -7,7 +7,11 @@ the strongest pixel lies on the trait; "near": within one cell of plain 448 px o
 
 "hires" is gradient times activation, cell by cell (HiResCAM, Draelos & Carin 2020), of the margin at an inner layer.
 "spread" keeps the plain evidence of every cell and only spreads it over finer cells, in proportion to hires nearby, so
-that sums are kept. "guided" is a guided filter with the photo. "dense" undoes the last strides by dilation.
+that sums are kept: of the margin, or "by class", before the contrast, which is ``compare(..., detail="fine")``.
+"sharpened" adds to the plain map what hires of each class has beyond its own coarse part, so that sums are kept too.
+"guided" is a guided filter with the photo. "dense" undoes the last strides by dilation. "crop" explains a half-size
+crop around the strongest cell again; "crop ... spread" spreads the plain evidence of each cell by what the crop says
+inside the cell (or, for hires, within 1.5 cells), so that sums are kept.
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ from scipy.ndimage import maximum_filter, uniform_filter
 import finerkit as fk
 from finerkit.batches import run_photos
 from finerkit.datasets import PAIRS, mask, mimics
+from finerkit.methods.fine import fine_evidence
+from finerkit.methods.gradcam import gradcam_evidence
 from finerkit.photo import load_image
 from finerkit.species import fit_head
 
@@ -132,6 +138,11 @@ class Bench:
         ways["672 spread 1.5"] = upsampled(
             1764 * spread_over(maps["plain 672"], maps[f"672 hires {INNER}"], 1.5), truth.shape
         )
+        ways["sharpened 1.5 by class"] = upsampled(784 * maps["(sharpened)"], truth.shape)
+        ways["crop half, spread"] = upsampled(784 * crop_spread(coarse, maps, "half", 0.5), truth.shape)
+        ways["crop half hires, spread 1.5"] = upsampled(
+            3136 * crop_spread(coarse, maps, "half hires", 1.5), truth.shape
+        )
         fine = guided(hires, picture, 16)
         ways["spread 1.5, guided 16"] = spread_over(coarse, fine, 1.5)
         ways["spread 2.0, guided 16"] = spread_over(coarse, fine, 2.0)
@@ -160,6 +171,7 @@ class Bench:
             self.price.setdefault(f"hires {layer}", []).append(seconds / self.unit)
             if layer == "blocks.4":
                 maps["Grad-CAM blocks.4"] = average
+        maps |= self.by_class(pixels[448], pair)
         maps["flipped hires"] = hires(model, pixels[448][:, :, ::-1].copy(), w448, INNER)[0][:, ::-1]
         (maps[f"672 hires {INNER}"], _), seconds = timed(hires, self.models[672], pixels[672], w672, INNER)
         self.price.setdefault(f"672 hires {INNER}", []).append(seconds / self.unit)
@@ -171,6 +183,21 @@ class Bench:
             maps[f"(crop half {size})"] = plain_map(model, crop, direction)
             maps[f"(crop half hires {size})"] = hires(model, crop, direction, INNER)[0]
         return maps | {"(box)": np.array([left, top])}
+
+    def by_class(self, pixels: np.ndarray, pair) -> dict[str, np.ndarray]:
+        head, model = self.heads[448], self.models[448]
+        order = sorted(range(len(head.species)), key=lambda k: head.species[k] not in pair.species)
+        order[:2] = [list(head.species).index(s) for s in pair.species]
+        for references in (3, 1):
+            some = order[: 1 + references]
+            (fine, _), seconds = timed(fine_evidence, model, pixels, head.weight[some], head.bias[some], INNER)
+            name = f"spread 1.5 by class, {references} reference{'s' * (references > 1)}"
+            self.price.setdefault(name, []).append(seconds / self.unit)
+        both = np.array(order[:2])
+        coarse = gradcam_evidence(model, pixels, both, "features", (head.weight, head.bias))[0][0]
+        inner = gradcam_evidence(model, pixels, both, INNER, (head.weight, head.bias), pointwise=True)[0][0]
+        sharp = [sharpened(c, f, 1.5) for c, f in zip(coarse, inner, strict=True)]
+        return {"spread 1.5 by class": fine[0, 0] - fine[0, 1], "(sharpened)": sharp[0] - sharp[1]}
 
     def score(self, name: str, genus: str, value: np.ndarray, truth: np.ndarray) -> None:
         y, x = np.unravel_index(value.argmax(), value.shape)
@@ -258,6 +285,32 @@ def hat(fine: int, coarse: int, radius: float) -> np.ndarray:
     """Closeness (fine, coarse) of centres: 1 at the same place, falling linearly to 0 at `radius` coarse cells."""
     places = (np.arange(fine) + 0.5) / fine * coarse
     return np.maximum(1 - np.abs(places[:, None] - (np.arange(coarse) + 0.5)) / radius, 0)
+
+
+def sharpened(coarse: np.ndarray, fine: np.ndarray, radius: float) -> np.ndarray:
+    """The coarse map drawn finely, plus what is finer than it in `fine`, scaled to the same total strength."""
+    down, across = (hat(fine.shape[axis], coarse.shape[axis], radius) for axis in (0, 1))
+    given = down.T @ np.ones(fine.shape) @ across
+    taken = down @ np.ones(coarse.shape) @ across.T
+
+    def draw(cells: np.ndarray) -> np.ndarray:
+        return down @ (cells / given) @ across.T
+
+    detail = fine - draw(down.T @ (fine / taken) @ across)
+    return draw(coarse) + np.abs(coarse).sum() / np.abs(fine).sum() * detail
+
+
+def crop_spread(coarse: np.ndarray, maps: dict[str, np.ndarray], name: str, radius: float) -> np.ndarray:
+    """Spread the plain evidence by what the half-size crop says; evenly where it does not reach."""
+    crop = maps[f"(crop {name} 448)"]
+    side = 2 * len(crop)
+    left, top = (round(v * side) for v in maps["(box)"])
+    covered = np.zeros((side, side))
+    covered[top : top + len(crop), left : left + len(crop)] = crop
+    inside = np.zeros((side, side), bool)
+    inside[top : top + len(crop), left : left + len(crop)] = True
+    even = np.kron(coarse, np.ones((side // COARSE,) * 2))  # by the sign of the cell itself, so that it is kept
+    return spread_over(coarse, np.where(inside, covered, even), radius)
 
 
 def pasted(whole: np.ndarray, crop: np.ndarray, corner: np.ndarray) -> np.ndarray:

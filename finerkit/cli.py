@@ -93,7 +93,8 @@ def _add_compare(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--by", default=None, help="embedding, weights, logits, confusion or taxonomy")
     verb.add_argument("--weights", metavar="FILE", help="the study's checkpoint, if it was made with one")
     verb.add_argument("--method", default="cam", choices=("cam", "gradcam", "hirescam"))
-    verb.add_argument("--layer", help="for gradcam and hirescam: the layer's dotted name")
+    verb.add_argument("--detail", default="cell", choices=("cell", "fine"), help="fine: twice the rows and columns")
+    verb.add_argument("--layer", help="for gradcam, hirescam and --detail fine: the layer's dotted name")
     verb.add_argument("--objective", default="mean", choices=("mean", "softmax", "official"))
     verb.add_argument("--strength", type=float, nargs="+", default=[0.0, 0.6, 1.0], help="default: 0 0.6 1")
     verb.add_argument("--photos", type=int, default=4, help="rows of the figure (default: 4)")
@@ -144,7 +145,7 @@ def _compare(options: argparse.Namespace) -> None:
 
     pair = fk.compare(
         options.store, options.target, _references(options), options.method,
-        objective=options.objective, by=options.by, layer=options.layer,
+        detail=options.detail, objective=options.objective, by=options.by, layer=options.layer,
     )  # fmt: skip
     strongest = max(options.strength)
     print(summary(pair, strongest))

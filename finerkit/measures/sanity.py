@@ -172,12 +172,18 @@ def _explainer(
     """Evidence and logits of the comparison's classes, by its own method, with this network and head."""
     known = head_species(study)
     classes = np.array([known.index(str(s)) for s in comparison["species"].values])
-    if comparison.attrs["method"] == "gradcam":
+    asked = comparison.attrs
+    if asked["method"] != "cam":
         from finerkit.methods.gradcam import gradcam_evidence
 
-        return lambda pixels: gradcam_evidence(model, pixels, classes, comparison.attrs["layer"], head)
+        pointwise = asked["method"] == "hirescam"
+        return lambda pixels: gradcam_evidence(model, pixels, classes, asked["layer"], head, pointwise=pointwise)
     assert head is not None  # closed-form evidence comes from a linear head
     weight, bias = (v[classes] for v in head)
+    if asked.get("detail") == "fine":
+        from finerkit.methods.fine import fine_evidence
+
+        return lambda pixels: fine_evidence(model, pixels, weight, bias, asked["detail_layer"])
 
     def explain(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         cells, embedding = model.features(pixels)

@@ -85,28 +85,44 @@ def gradcam_evidence(
         If there is no such layer, it is not a grid of cells, or the logits do not depend on it.
     """
     layer = layer or default_layer(model)
-    with _frozen(model.module), torch.enable_grad():
+    with frozen(model.module), torch.enable_grad():
         leaf, logits = _run_from(model, model.input(pixels), layer, head)
         index = torch.as_tensor(np.asarray(classes), device=logits.device)
         chosen = logits[:, index]  # (batch, class)
-        gradients = _gradients(chosen, leaf, layer)  # (class, batch, ...layer)
+        gradients = logit_gradients(chosen, leaf, layer)  # (class, batch, ...layer)
     layout = model.split.layout if layer == FEATURES else model.layer_layout(leaf)
-    activation = model.as_cells(leaf.detach(), layout).float()
-    slopes = [model.as_cells(g, layout).float() for g in gradients]  # (batch, y, x, channel) of each class
-    if not pointwise:
-        slopes = [s.mean((1, 2), keepdim=True) for s in slopes]
-    evidence = torch.stack([(activation * s).sum(-1) for s in slopes], 1)
+    product = pointwise_product if pointwise else _averaged_product
+    evidence = torch.stack(product(model, leaf.detach(), gradients, layout), 1)
     return evidence.cpu().numpy(), chosen.detach().float().cpu().numpy()
 
 
-def _run_from(model: Model, x: Tensor, layer: str, head: tuple[np.ndarray, np.ndarray] | None) -> tuple[Tensor, Tensor]:
-    """Run the network with a fresh leaf in place of the layer's output; return the leaf and all logits."""
+def pointwise_product(model: Model, leaf: Tensor, gradients: Tensor, layout: str) -> list[Tensor]:
+    """Activation times gradient (class, *leaf.shape), cell by cell: (batch, y, x) of each class."""
+    activation = model.as_cells(leaf, layout).float()
+    return [(activation * model.as_cells(g, layout).float()).sum(-1) for g in gradients]
+
+
+def _averaged_product(model: Model, leaf: Tensor, gradients: Tensor, layout: str) -> list[Tensor]:
+    """Activation times the gradient's mean over the cells."""
+    activation = model.as_cells(leaf, layout).float()
+    slopes = (model.as_cells(g, layout).float().mean((1, 2), keepdim=True) for g in gradients)
+    return [(activation * s).sum(-1) for s in slopes]
+
+
+def cutter() -> tuple[list[Tensor], Callable[[Tensor], Tensor]]:
+    """Make a function for `Model.hooked` that puts a fresh leaf in place of an output, and the list of such leaves."""
     caught: list[Tensor] = []
 
     def cut(output: Tensor) -> Tensor:
         caught.append(output.detach().requires_grad_())
         return caught[-1].clone()  # a later in-place operation must not touch the leaf
 
+    return caught, cut
+
+
+def _run_from(model: Model, x: Tensor, layer: str, head: tuple[np.ndarray, np.ndarray] | None) -> tuple[Tensor, Tensor]:
+    """Run the network with a fresh leaf in place of the layer's output; return the leaf and all logits."""
+    caught, cut = cutter()
     hook = nullcontext() if layer == FEATURES else model.hooked(layer, cut)
     with hook:
         logits = _own_logits(model, x, layer, cut) if head is None else _head_logits(model, x, layer, cut, head)
@@ -149,7 +165,7 @@ def _head_logits(
     return cells.float().mean((1, 2)) @ weight.T + bias
 
 
-def _gradients(chosen: Tensor, leaf: Tensor, layer: str) -> Tensor:
+def logit_gradients(chosen: Tensor, leaf: Tensor, layer: str) -> Tensor:
     """Gradient of every chosen logit, (class, *leaf.shape), in one batched product."""
     if not chosen.requires_grad:
         raise ValueError(f"The logits do not depend on layer {layer!r}: choose one that the logits are computed from.")
@@ -160,7 +176,7 @@ def _gradients(chosen: Tensor, leaf: Tensor, layer: str) -> Tensor:
 
 
 @contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
+def frozen(module: nn.Module) -> Iterator[None]:
     """Stop gradients at the parameters inside the block, so that no graph is built before the layer."""
     learning = [p for p in module.parameters() if p.requires_grad]
     for p in learning:
