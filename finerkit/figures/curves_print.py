@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from finerkit.figures.colours import CATEGORIES
-from finerkit.figures.page import Facets
+from finerkit.figures.page import Facets, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,22 +33,38 @@ LOOKS = {
 
 def print_curves(content: ScoreCurves, width: float) -> Figure:
     """Draw a panel per measure, `width` millimetres wide."""
-    facets = Facets([p.title for p in content.panels], width, content.title, 10, foot=5)
+    labels = dict.fromkeys(line.label for panel in content.panels for line in panel.lines)
+    places = _flow(list(labels), width)
+    foot = places[-1][1] + _KEY_LINE
+    facets = Facets([p.title for p in content.panels], width, content.title, 10, foot)
     for i, panel in enumerate(content.panels):
         ax = facets.axes(i)
         for line in panel.lines:
             _line(ax, line)
         _frame(ax, panel)
-    names = {line.label: LOOKS[line.label] for panel in content.panels for line in panel.lines}
-    left = 4.0
-    for name, look in names.items():
-        ax = facets.page.axes(left, facets.foot + 0.5, 8, 3)
+    for label, (left, top) in zip(labels, places, strict=True):
+        look = LOOKS[label]
+        ax = facets.page.axes(left, facets.foot + top, _SAMPLE, 3)
         ax.plot([0, 1, 2], [0, 0, 0], color=look.colour, linestyle=look.dash, linewidth=1)
         ax.plot([1], [0], color=look.colour, marker=look.marker, markersize=3)
         ax.set_axis_off()
-        facets.page.text(left + 9, facets.foot + 2, name, va="center")
-        left += 28
+        facets.page.text(left + _SAMPLE + 1, facets.foot + top + 1.5, label, va="center")
     return facets.page.figure
+
+
+_SAMPLE, _KEY_LINE = 8.0, 4.5  # millimetres
+
+
+def _flow(labels: list[str], width: float) -> list[tuple[float, float]]:
+    """Left and top, in millimetres, of each entry of a key that breaks into lines like text."""
+    places, left, top = [], 3.0, 0.0
+    for label in labels:
+        need = _SAMPLE + text_width(label, 7) + 6
+        if places and left + need > width:
+            left, top = 3.0, top + _KEY_LINE
+        places.append((left, top))
+        left += need
+    return places
 
 
 def _line(ax: Axes, line: Line) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from bisect import bisect
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -59,10 +61,17 @@ def line_height(size: float) -> float:
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Millimetres that plain text takes, its longest line counting; in `paper_style`."""
-    font = FontProperties(family=mpl.rcParams["font.family"], weight=weight)
-    lines = [line for line in text.split("\n") if line.strip()]
-    paths = (TextPath((0, 0), line, size=size, prop=font) for line in lines)
-    return max((p.get_extents().x1 * _MM_PER_POINT for p in paths), default=0.0)
+    family = tuple(mpl.rcParams["font.family"])
+    return size * max(_line_width(line, weight, family) for line in text.split("\n"))
+
+
+@lru_cache(maxsize=4096)
+def _line_width(line: str, weight: str, family: tuple[str, ...]) -> float:
+    """Millimetres of one line, per point of its font size."""
+    if not line.strip():
+        return 0.0
+    font = FontProperties(family=list(family), weight=weight)
+    return TextPath((0, 0), line, size=100, prop=font).get_extents().x1 * _MM_PER_POINT / 100
 
 
 def wrap(text: str, width: float, size: float, weight: str = "normal") -> str:
@@ -89,10 +98,8 @@ def fitted(text: str, width: float, size: float) -> str:
     """Plain text on one line of `width` millimetres, cut with an ellipsis if it is longer."""
     if text_width(text, size) <= width:
         return text
-    for end in range(len(text) - 1, 0, -1):
-        if text_width(text[:end] + "…", size) <= width:
-            return text[:end] + "…"
-    return "…"
+    end = bisect(range(1, len(text)), width, key=lambda letters: text_width(text[:letters] + "…", size))
+    return text[:end].rstrip() + "…"
 
 
 class Page:

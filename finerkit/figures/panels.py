@@ -197,7 +197,8 @@ def _caption(pair: xr.Dataset, attrs: dict, strengths: np.ndarray, relu: bool, s
         f"({reference_rule}), comparison strength {', '.join(f'{s:g}' for s in strengths)}; "
         f"{'positive part' if relu else 'signed'}; colours: {_SCALE_WORDS[scale]}; max: the panel's largest value "
         f"before scaling, in logits. Shown: {_photos(images)} of {pair.sizes['image']}. {adds} Network "
-        f"{pair.attrs.get('model')}, {pair.sizes['y']} x {pair.sizes['x']} cells, smoothed between cell centres for display."
+        f"{pair.attrs.get('model')}, "
+        f"{pair.sizes['y']} x {pair.sizes['x']} cells, smoothed between cell centres for display."
     ) + (scales if pair.attrs.get("strength_only_scales") else "")
 
 

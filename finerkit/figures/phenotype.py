@@ -123,7 +123,7 @@ def boxes_of(
     panels = tuple(
         TraitBoxes(
             name,
-            f"{_SYMBOLS[one['measure']]} = {short(one['effect'])}, {probability(one['p_holm'])}",
+            f"{_SYMBOLS[one['measure']]} = {short(one['effect'])}, adjusted {probability(one['p_holm'])}",
             tuple(_box(label, rows[groups == label][name]) for label in labels),
         )
         for name, one in tests.iterrows()
@@ -171,6 +171,7 @@ def _caption(
         f"{shown(by)} ({sizes}). "
         "Points: photos, spread sideways to be seen; boxes: quartiles and median; whiskers: the last photo within 1.5 "
         f"interquartile ranges. Test: two-sided permutation of {shown(by)} ({permutations} permutations), effect "
-        f"{measure}{order}; above the panels p by Holm-Bonferroni over the traits. {each}. Photos are taken as "
+        f"{measure}{order}; above the panels, p is adjusted by "
+        f"Holm-Bonferroni over the traits. {each}. Photos are taken as "
         "independent; several of one individual are not."
     )

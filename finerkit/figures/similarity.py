@@ -98,8 +98,8 @@ def similarity_of(
         wanted = [species] if isinstance(species, str) else list(species)
         names = list(dict.fromkeys(resolve(s, names) for s in wanted))
     matrix = scores.sel(target=names, species=names).values.astype(float)
-    np.fill_diagonal(matrix, np.nan)
     known = ~np.isnan(matrix).all(1)
+    np.fill_diagonal(matrix, np.nan)
     left_out = [n for n, k in zip(names, known, strict=True) if not k]
     names = [n for n, k in zip(names, known, strict=True) if k]
     if len(names) < 2:

@@ -144,9 +144,9 @@ def _caption(traits: xr.Dataset) -> str:
     own = int((traits["true_species"].values.astype(str) == attrs["target"]).sum())
     return (
         f"Traits of {shown(attrs['target'])} against {join(shown(r) for r in attrs['references'])}: cells of the "
-        f"contrast (comparison strength {attrs['strength']:g}, objective {attrs['objective']}) that hold the top "
-        f"{attrs['share']:.0%} of a photo's positive evidence, over {counted(own, 'photo')} of the target, clustered by "
-        f"contribution vector ({attrs['method']}). Per trait: its share of the margin in logits between target and "
+        f"contrast (strength {attrs['strength']:g}, objective {attrs['objective']}) that hold the top "
+        f"{attrs['share']:.0%} of a photo's positive evidence, over {counted(own, 'photo')} of the target, clustered "
+        f"by contribution vector ({attrs['method']}). Per trait: its share of the margin in logits between target and "
         "references, the share of the target's photos that show it, and its stability (mean clusterwise Jaccard index "
         "over bootstraps of the photos, 1 at best). Pictures: the photos with the most evidence of the trait, cropped; "
         "white lines: the trait's cells, to within a cell."

@@ -1,0 +1,401 @@
+"""Figures for papers: what they would draw against pandas, SciPy and xarray; files read back."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from itertools import pairwise
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from PIL import Image
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+from scipy.stats import sem
+from test_figures import make_pair
+
+import finerkit as fk
+from finerkit.figures.colours import ink_on
+from finerkit.figures.page import Page, fitted, paper_style, per_line, text_width, wrap
+from finerkit.figures.points import sideways
+from finerkit.figures.similarity import similarity_of
+from finerkit.figures.similarity_print import cell_texts
+from finerkit.figures.words import join, probability, safe, short, shown
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+FIGURES = ("grid", "strip", "sheet", "map", "boxes", "curves")
+
+
+def make_study(names=("A_una", "B una", "C una", "D una", "E una"), seed=0):
+    rng = np.random.default_rng(seed)
+    species = xr.Dataset(
+        {"prototype": (("species", "feature"), rng.normal(size=(len(names), 8))),
+         "count": ("species", np.arange(len(names)) + 3)},
+        {"species": np.array(names, object)},
+    )  # fmt: skip
+    images = xr.Dataset({"species": ("image", np.array(names, object))}, {"image": np.array(names, object)})
+    tree = xr.DataTree.from_dict({"images": images, "species": species})
+    tree.attrs["model"] = "test"
+    return tree
+
+
+def make_traits(target="A_una", groups=("female", "male"), per_group=7, seed=0):
+    """Two traits; the first is stronger in the second group. Photos of a reference follow, and one unlabelled photo."""
+    rng = np.random.default_rng(seed)
+    n = per_group * len(groups)
+    column = np.array([*np.tile(groups, per_group), "", groups[0]], object)
+    evidence = rng.normal(1, 0.3, (n + 2, 2))
+    evidence[:n, 0] += np.arange(n) % len(groups)
+    return xr.Dataset(
+        {
+            "trait_evidence": (("image", "trait"), evidence),
+            "remainder": ("image", np.zeros(n + 2)),
+            "margin": ("image", evidence.sum(1)),
+            "shows": (("image", "trait"), evidence > 1),
+            "true_species": ("image", np.array([target] * (n + 1) + ["B"], object)),
+            "sex": ("image", column),
+            "day": ("image", np.arange(n + 2.0)),
+        },
+        {"image": [f"{HOSTILE}{i}" for i in range(n + 2)], "trait": ["wing $x$", HOSTILE], "species": [target, "B"]},
+        {"target": target, "references": ["B"], "strength": 1.0, "objective": "mean", "share": 0.5, "method": "kmeans"},
+    )  # fmt: skip
+
+
+def make_scores(target="A_una", images=9, seed=0):
+    rng = np.random.default_rng(seed)
+    drop = rng.random((images, 3, 2, 2))
+    drop[0, 0] = np.nan
+    attrs = {"long_name": "relative drop", "units": "probability", "definition": "p less p*; higher is better"}
+    return xr.Dataset(
+        {
+            "relative_drop": (("image", "map", "strength", "top"), drop, attrs),
+            "deletion": (("image", "map", "strength", "step"), rng.random((images, 3, 2, 4)), {"units": "1"}),
+            "pointing": (("image", "map", "strength"), rng.random((images, 3, 2)), {"units": "1"}),
+            "empty": (("image", "map", "strength"), np.zeros((images, 3, 2))),
+            "mask_share": ("image", np.zeros(images)),
+        },
+        {"image": [f"{i}" for i in range(images)], "map": ["contrast", "random", "edge"], "strength": [0.0, 1.0],
+         "top": [0.05, 0.1], "step": [0, 0.3, 0.6, 1.0]},
+        {"target": target, "references": ["B_b"], "objective": "softmax", "method": "cam", "model": "test",
+         "fill_definition": "grey"},
+    )  # fmt: skip
+
+
+def make_sheet(tmp_path, target="A_una"):
+    Image.new("RGB", (120, 80), (200, 30, 30)).save(tmp_path / "p.png")
+    ring = [[30, 20], [50, 20], [50, 40], [30, 40], [30, 20]]
+    traits = xr.Dataset(
+        {
+            "region_trait": ("region", [0]), "region_image": ("region", np.array([HOSTILE], object)),
+            "region_evidence": ("region", [1.5]), "region_box": (("region", "side"), [[30.0, 20, 50, 40]]),
+            "region_outline": ("region", np.array([json.dumps([ring])], object)),
+            "exemplar": (("trait", "rank"), np.array([[HOSTILE, ""]], object)),
+            "share_of_margin": ("trait", [0.25]), "prevalence": ("trait", [0.5]), "stability": ("trait", [0.9]),
+            "background": ("trait", [False]), "true_species": ("image", np.array([target], object)),
+        },
+        {"trait": np.array([HOSTILE], object), "image": [HOSTILE]},
+        {"target": target, "references": ["B"], "strength": 1.0, "objective": "mean", "share": 0.5, "method": "kmeans"},
+    )  # fmt: skip
+    images = {"path": str(tmp_path / "p.png"), "width": 120, "height": 80}
+    photos = xr.Dataset({k: ("image", [v]) for k, v in images.items()}, {"image": [HOSTILE]})
+    return traits, xr.DataTree.from_dict({"images": photos})
+
+
+def draw(kind, tmp_path, target="A_una"):
+    if kind == "grid":
+        return fk.figures.contrast_grid(make_pair(tmp_path, (target, "b")), [0, 1], 2)
+    if kind == "strip":
+        return fk.figures.strength_strip(make_pair(tmp_path, (target, "b")), strengths=np.arange(0, 2, 0.25))
+    if kind == "sheet":
+        traits, study = make_sheet(tmp_path, target)
+        return fk.figures.trait_sheet(traits, study=study)
+    if kind == "map":
+        return fk.figures.similarity_map(make_study((target, "B", "C", "D")))
+    if kind == "boxes":
+        return fk.figures.phenotype_boxes(make_traits(target), "sex", permutations=99)
+    return fk.figures.score_curves(make_scores(target))
+
+
+# --- what all figures share ---
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_vector_files_are_self_contained_and_as_wide_as_asked(tmp_path, kind):
+    figure = draw(kind, tmp_path)
+    pdf = figure.save(tmp_path / "f.pdf", width_mm=89).read_bytes()
+    assert b"/FontFile2" in pdf  # TrueType, embedded
+    assert b"/Type3" not in pdf
+    assert float(re.search(rb"/MediaBox \[ ?0 0 ([\d.]+)", pdf)[1]) == pytest.approx(89 / 25.4 * 72, abs=0.1)
+    root = ET.parse(figure.save(tmp_path / "f.svg", width_mm=120)).getroot()
+    assert float(root.attrib["width"].removesuffix("pt")) == pytest.approx(120 / 25.4 * 72, abs=0.1)
+    for element in root.iter():
+        assert element.tag.rpartition("}")[2] not in {"text", "script", "foreignObject"}
+        for name, value in element.attrib.items():
+            if name.endswith("href"):
+                assert value.startswith(("#", "data:")), value
+    pixels = matplotlib.image.imread(figure.save(tmp_path / "f.png", width_mm=60, dpi=100)).shape
+    assert pixels[1] == pytest.approx(60 / 25.4 * 100, abs=1)
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("width", [60, 180])
+def test_no_text_is_cut_by_the_page_or_too_small(tmp_path, kind, width):
+    figure = draw(kind, tmp_path)
+    with paper_style():
+        page = figure._paper(width)
+        canvas = FigureCanvasAgg(page)
+        canvas.draw()
+        texts = [t for t in page.findobj(Text) if t.get_text()]
+        box = page.get_tightbbox(canvas.get_renderer())  # of what is drawn, in inches
+    assert min(t.get_fontsize() for t in texts) >= 4.5
+    slack = 0.3 / 25.4
+    assert min(box.x0, box.y0) >= -slack
+    assert box.x1 <= page.get_figwidth() + slack
+    assert box.y1 <= page.get_figheight() + slack
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_hostile_names_are_text(tmp_path, kind):
+    figure = draw(kind, tmp_path, HOSTILE)
+    words = figure.to_json().replace("\\u003c", "<").replace("\\u003e", ">")
+    assert "<img" not in words
+    assert "&lt;img src=x onerror=alert(1)&gt;" in words
+    assert "$x$" not in words
+    figure.save(tmp_path / "f.svg", width_mm=60)  # would fail on bad mathtext or XML
+    ET.parse(tmp_path / "f.svg")
+    assert kind == "map" or HOSTILE in figure.caption  # plain: captions are for word processors
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_captions_are_sentences_with_names_as_read(tmp_path, kind):
+    caption = draw(kind, tmp_path).caption
+    assert caption.endswith(".")
+    assert "A_una" not in caption
+    assert "nan" not in caption
+    assert kind == "map" or "A una" in caption
+
+
+def test_a_copy_that_forgot_its_numbers_says_so(tmp_path):
+    import copy
+
+    figure = copy.deepcopy(draw("curves", tmp_path))
+    for use in (lambda: figure.caption, lambda: figure.save(tmp_path / "f.pdf")):
+        with pytest.raises(ValueError, match="no longer knows its numbers"):
+            use()
+
+
+def test_older_names_still_work(tmp_path):
+    assert isinstance(draw("grid", tmp_path), fk.figures.ContrastFigure)
+    assert isinstance(draw("sheet", tmp_path), fk.figures.TraitSheet)
+
+
+# --- strength strip ---
+
+
+def test_strip_states_the_maximum_of_every_panel(tmp_path):
+    pair = make_pair(tmp_path)
+    figure = fk.figures.strength_strip(pair, strengths=[1, 0, 0.5], scale="panel")
+    row = figure.content.rows[0]
+    assert len(figure.content.rows) == 1
+    assert row.image == "1.png"  # the larger margin
+    for panel, strength in zip(row.panels, [0, 0.5, 1], strict=True):
+        values = fk.contrast(pair, strength).sel(image="1.png")
+        np.testing.assert_allclose(panel.values, values)
+        assert panel.top == float(values.max())
+        assert panel.title == f"max {short(float(values.max()))}"
+        assert any(a.text == f"strength {strength:g}<br>{panel.title}" for a in figure.layout.annotations)
+    assert "logits" in figure.content.legend
+    with pytest.raises(TypeError, match="contrast_grid"):
+        fk.figures.strength_strip(pair, 3)
+
+
+# --- similarity map ---
+
+
+def test_similarity_order_is_scipys_and_numbers_are_the_measures():
+    study = make_study()
+    content = similarity_of(study)
+    scores = fk.similar_species(study)
+    distance = squareform(1 - scores.values, checks=False)
+    leaves = leaves_list(linkage(distance, "average", optimal_ordering=True))
+    names = [shown(n) for n in scores.species.values[leaves]]
+    assert list(content.names) in (names, names[::-1])
+    at = [list(map(shown, scores.species.values)).index(n) for n in content.names]
+    expected = scores.values[np.ix_(at, at)].copy()
+    np.fill_diagonal(expected, np.nan)
+    np.testing.assert_allclose(content.values, expected)
+    assert len(content.branches) == 4
+    tallest = max(b[:, 1].max() for b in content.branches)
+    assert tallest == pytest.approx(linkage(distance, "average")[-1, 2])
+    assert content.limits[0] == -content.limits[1]
+    assert "25 photos (3 to 7 each)" in content.caption
+
+
+def test_similarity_of_some_species_and_of_too_few():
+    study = make_study()
+    assert set(similarity_of(study, species=["a una", "C una"]).names) == {"A una", "C una"}
+    with pytest.raises(ValueError, match="two species or more.* Got 1 instead"):
+        similarity_of(study, species="C una")
+    study["species"]["prototype"][1] = np.nan
+    content = similarity_of(study)
+    assert "B una" not in content.names
+    assert "Left out, for want of photos: B una." in content.caption
+
+
+def test_numbers_in_cells_only_where_they_can_be_read():
+    content = similarity_of(make_study())
+    with paper_style():
+        texts = cell_texts(content, 8)
+        assert len(texts) == 20
+        assert all(size >= 4.5 and text_width(t, size) <= 8 for *_, t, size in texts)
+        assert cell_texts(content, 1.5) == []
+    text = next(t for i, j, t, _ in texts if (i, j) == (0, 1))
+    assert text.replace("\N{MINUS SIGN}", "-") == f"{content.values[0, 1]:.2f}"
+
+
+def test_ink_contrasts_with_its_ground():
+    assert ink_on((1, 1, 1)) == ink_on((1, 0.9, 0.2)) == "black"
+    assert ink_on((0, 0, 0.4)) == "white"
+
+
+# --- phenotype boxes ---
+
+
+@pytest.mark.parametrize("groups", [("female", "male"), ("a", "b_b", "c")])
+def test_boxes_are_pandas_quartiles_and_tests_are_test_traits(groups):
+    traits = make_traits(groups=groups)
+    content = fk.figures.phenotype_boxes(traits, "SEX", permutations=199, seed=3).content
+    table = fk.phenotype_table(traits).query("true_species == 'A_una' and sex != ''")
+    tests = fk.test_traits(traits, "sex", permutations=199, seed=3)
+    for panel, (name, test) in zip(content.panels, tests.iterrows(), strict=True):
+        assert panel.trait == name
+        assert short(test["effect"]) in panel.test
+        assert probability(test["p_holm"]) in panel.test
+        assert f"{probability(test['p'])} ({probability(test['p_holm'])}" in content.caption
+        described = table.groupby("sex")[name].describe()
+        assert [b.group for b in panel.boxes] == list(described.index)
+        for box in panel.boxes:
+            one = described.loc[box.group]
+            assert (box.first, box.median, box.third) == pytest.approx((one["25%"], one["50%"], one["75%"]))
+            assert len(box.values) == one["count"] == 7
+            np.testing.assert_array_equal(np.sort(box.values), np.sort(table.loc[list(box.images), name]))
+            reach = 1.5 * (one["75%"] - one["25%"])
+            values = table.loc[table.sex == box.group, name]
+            assert box.high == values[values <= one["75%"] + reach].max()
+    assert sum(len(b.values) for b in content.panels[0].boxes) == tests["n"].iloc[0]
+    assert f"{shown(groups[1])} n = 7" in content.caption
+
+
+def test_boxes_of_numbers_say_what_to_call():
+    with pytest.raises(ValueError, match=r"'day' holds numbers or dates.*fk\.test_traits\(traits, 'day'\)"):
+        fk.figures.phenotype_boxes(make_traits(), "day", permutations=9)
+    many = make_traits(groups=[f"site {i}" for i in range(13)], per_group=2)
+    with pytest.raises(ValueError, match="13 groups, and a figure holds 12 at most"):
+        fk.figures.phenotype_boxes(many, "sex", permutations=9)
+
+
+def test_long_group_names_are_turned_not_overlapping(tmp_path):
+    groups = [f"a rather long name of a place, number {i}" for i in range(6)]
+    figure = fk.figures.phenotype_boxes(make_traits(groups=groups, per_group=2), "sex", permutations=9)
+    with paper_style():
+        page = figure._paper(89)
+        canvas = FigureCanvasAgg(page)
+        canvas.draw()
+        boxes = [t.get_window_extent(canvas.get_renderer()) for t in page.axes[0].get_xticklabels()]
+    assert all(a.x1 <= b.x0 for a, b in pairwise(boxes))
+
+
+def test_points_are_spread_within_bounds_and_always_alike():
+    values = np.random.default_rng(0).normal(size=40)
+    places = sideways(values)
+    assert np.abs(places).max() <= 1
+    assert len(set(places)) == 40
+    np.testing.assert_array_equal(places, sideways(values))
+    assert sideways(np.array([1.0])) == 0
+
+
+# --- score curves ---
+
+
+def test_curves_are_means_and_standard_errors():
+    scores = make_scores()
+    content = fk.figures.score_curves(scores, top=0.09, strength=0.8).content
+    assert [p.name for p in content.panels] == ["relative_drop", "deletion", "pointing"]
+    drop, deletion, pointing = content.panels
+    assert [line.label for line in drop.lines] == ["contrast", "random map", "edge map"]
+    values = scores["relative_drop"].sel(map="contrast", top=0.1).values
+    np.testing.assert_allclose(drop.lines[0].mean, np.nanmean(values, 0))
+    np.testing.assert_allclose(drop.lines[0].error, sem(values, 0, nan_policy="omit"))
+    assert list(drop.lines[0].n) == [8, 8]
+    assert "top 10%" in drop.title
+    assert "higher is better" in drop.title
+    edge = scores["deletion"].sel(map="edge", strength=1)
+    np.testing.assert_allclose(deletion.lines[2].mean, edge.mean("image"))
+    np.testing.assert_allclose(deletion.lines[2].x, scores["step"])
+    assert deletion.x_label == "share of pixels hidden"
+    assert (drop.y_label, pointing.y_label) == ("probability", "share")
+    for words in ("8 to 9 photos", "objective softmax", "A una against B b", "strength 0, 1", "p less p*"):
+        assert words in content.caption
+
+
+def test_one_photo_has_no_standard_error_and_other_things_are_refused(tmp_path):
+    scores = make_scores().isel(image=[3])
+    figure = fk.figures.score_curves(scores, "pointing")
+    assert np.isnan(figure.content.panels[0].lines[0].error).all()
+    figure.save(tmp_path / "f.svg")
+    single = make_scores().sel(strength=1.0)
+    assert fk.figures.score_curves(single).content.panels[0].lines[0].x == [1.0]
+    with pytest.raises(TypeError, match=r"what fk\.score\(...\) returns, photo by photo.*Got a Dataset with dims"):
+        fk.figures.score_curves(scores.mean("image"))
+    with pytest.raises(ValueError, match="No measure in these scores named 'energy'"):
+        fk.figures.score_curves(scores, ["energy"])
+
+
+# --- trait sheet ---
+
+
+def test_sheet_shows_the_part_of_the_photo_that_the_crop_names(tmp_path):
+    traits, study = make_sheet(tmp_path)
+    figure = fk.figures.trait_sheet(traits, study=study)
+    picture = figure.content.pictures[0][0]
+    left, top, right, bottom = picture.crop.box
+    assert (left + right) / 2 == pytest.approx(40)
+    assert (top + bottom) / 2 == pytest.approx(30)
+    assert np.abs(np.subtract(picture.place, picture.crop.box)).max() <= 1
+    assert figure.content.words == (f"{HOSTILE}: 25% of the margin, in 50% of the photos, stability 0.90",)
+    image = figure.layout.images[0]
+    assert (image.x, image.y) == picture.place[:2]
+    with pytest.raises(ValueError, match=r"count must be an int in the range \[1, 8\]"):
+        fk.figures.trait_sheet(traits, 0, study=study)
+
+
+# --- words and pages ---
+
+
+def test_words():
+    assert [short(v) for v in (0, 0.5, 1, -0.123, 9.96, 123.4)] == ["0", "0.50", "1.0", "−0.12", "10", "123"]  # noqa: RUF001
+    assert [probability(p) for p in (0.0001, 0.0123, 0.5)] == ["p < 0.001", "p = 0.012", "p = 0.50"]
+    assert join(["a", "b", "c"]) == "a, b and c"
+    assert safe("<b>$x$ %{y} \"q\" & 'r'\nz") == "&lt;b&gt;&#36;x&#36; %&#123;y} \"q\" &amp; 'r'<br>z"
+
+
+def test_text_is_wrapped_and_cut_to_millimetres():
+    with paper_style():
+        text = "What tells one species from several others that look alike"
+        assert text_width(wrap(text, 30, 8), 8) <= 30
+        assert wrap(text, 30, 8).replace("\n", " ") == text
+        assert text_width(fitted(text, 20, 7), 7) <= 20
+        assert fitted(text, 500, 7) == text
+        assert text_width(text, 14) == pytest.approx(2 * text_width(text, 7), rel=0.02)
+    assert [per_line(n, 180, 24, 1.2) for n in (1, 6, 8, 15)] == [1, 6, 4, 5]
+
+
+def test_pages_are_in_millimetres():
+    page = Page(100, 50)
+    place = page.axes(10, 5, 20, 25).get_position()
+    assert (place.x0, place.y0, place.width, place.height) == pytest.approx((0.1, 0.4, 0.2, 0.5))
+    assert pd.Series(page.figure.get_size_inches() * 25.4).round(6).tolist() == [100, 50]
