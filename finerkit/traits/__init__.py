@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from finerkit.traits.edit import mark_background, merge, rename, split
 from finerkit.traits.export import label_masks, to_coco
 from finerkit.traits.find import find_traits
 from finerkit.traits.match import match_trait
+from finerkit.traits.save import save
 from finerkit.traits.statistics import test_traits
 
-__all__ = ["find_traits", "label_masks", "match_trait", "test_traits", "to_coco"]
+__all__ = [
+    "find_traits",
+    "label_masks",
+    "mark_background",
+    "match_trait",
+    "merge",
+    "rename",
+    "save",
+    "split",
+    "test_traits",
+    "to_coco",
+]
