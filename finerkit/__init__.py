@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from finerkit.store import open_study
     from finerkit.tables import evidence_table, phenotype_table, trait_table
     from finerkit.traits import find_traits, label_masks, match_trait, test_traits, to_coco
-    from finerkit.widgets import StrengthExplorer
+    from finerkit.widgets import SpeciesExplorer, StrengthExplorer
 
 _HOME = {
     "Model": "finerkit.models",
     "ModelUnavailableError": "finerkit.models",
     "PhotoWarning": "finerkit.images",
+    "SpeciesExplorer": "finerkit.widgets",
     "Split": "finerkit.models",
     "StrengthExplorer": "finerkit.widgets",
     "analyze": "finerkit.pipeline",
@@ -66,6 +67,7 @@ __all__ = [
     "Model",
     "ModelUnavailableError",
     "PhotoWarning",
+    "SpeciesExplorer",
     "Split",
     "StrengthExplorer",
     "__version__",

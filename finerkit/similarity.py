@@ -109,6 +109,22 @@ def similar_species(
     return row.isel(species=order[:k])
 
 
+def confusion_counts(study: xr.DataTree) -> xr.DataArray:
+    """Count what labelled photos were taken for.
+
+    Returns
+    -------
+    xarray.DataArray
+        (target, species) photos of `target` taken for `species`, right answers on the diagonal. By heads that had not
+        seen the photo where the study is cross-validated. Photos without logits do not count.
+    """
+    names = head_species(study)
+    logits, labels = _by_label(study)
+    predicted = np.where(np.isnan(logits), -np.inf, logits).argmax(1) if len(logits) else np.zeros(0, int)
+    counts = np.stack([np.bincount(predicted[labels == name], minlength=len(names)) for name in names])
+    return xr.DataArray(counts, {"target": names, "species": names}, ("target", "species"), "photos")
+
+
 def head_species(study: xr.DataTree) -> list[str]:
     """Names that the study's head knows."""
     if "species" not in study.children:
@@ -145,14 +161,12 @@ def _confusion(study: xr.DataTree, names: list[str]) -> tuple[np.ndarray, np.nda
     logits, labels = _by_label(study)
     filled = np.where(np.isnan(logits), -np.inf, logits)
     probability = softmax(filled, axis=1)
-    predicted = filled.argmax(1)
     one_way = np.full((len(names), len(names)), np.nan)
-    counts = np.zeros((len(names), len(names)), np.int64)
+    counts = confusion_counts(study).values
     for i, name in enumerate(names):
         mine = labels == name
         if mine.any():
             one_way[i] = probability[mine].mean(0)
-            counts[i] = np.bincount(predicted[mine], minlength=len(names))
     both = np.stack([one_way, one_way.T])
     seen = (~np.isnan(both)).sum(0)
     matrix = np.where(seen > 0, np.nansum(both, 0) / np.maximum(seen, 1), np.nan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from finerkit.widgets.species import SpeciesExplorer
 from finerkit.widgets.strength import StrengthExplorer
 
-__all__ = ["StrengthExplorer"]
+__all__ = ["SpeciesExplorer", "StrengthExplorer"]

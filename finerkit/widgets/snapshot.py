@@ -62,15 +62,16 @@ def sheet(tiles: list[tuple[Image.Image, str]], title: str) -> Image.Image:
     height = max((t[0].height for t in tiles), default=0) + 18 + _GAP
     picture = Image.new("RGB", (max(columns * (_TILE + _GAP) + _GAP, 480), 36 + rows * height + _GAP), "white")
     draw = ImageDraw.Draw(picture)
-    draw.text((_GAP, 10), _fit(draw, title, font, picture.width - 2 * _GAP), "black", font=font)
+    draw.text((_GAP, 10), fit(draw, title, font, picture.width - 2 * _GAP), "black", font=font)
     for i, (tile, text) in enumerate(tiles):
         left, top = _GAP + i % columns * (_TILE + _GAP), 36 + i // columns * height
         picture.paste(tile, (left, top))
-        draw.text((left, top + tile.height + 3), _fit(draw, text, small, _TILE), "black", font=small)
+        draw.text((left, top + tile.height + 3), fit(draw, text, small, _TILE), "black", font=small)
     return picture
 
 
-def _fit(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def fit(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """The beginning of a text that fits, on one line."""
     text = " ".join(text.split())
     while len(text) > 1 and draw.textlength(text, font=font) > width:
         text = text[:-2].rstrip() + "…"

@@ -1,0 +1,44 @@
+"""Typical photos: a study and a species enter; the few photos nearest to its prototype leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from finerkit.species import usable_labels
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class Exemplar(NamedTuple):
+    """A photo that stands for its species: id, file, and size of the upright original in pixels."""
+
+    image: str
+    path: str
+    width: int
+    height: int
+
+
+def exemplars(study: xr.DataTree, species: str, count: int) -> list[Exemplar]:
+    """Photos of a species, the most typical first: those whose embeddings lie nearest to its prototype.
+
+    Parameters
+    ----------
+    study
+        From `finerkit.analyze`. Where it has no embeddings, the first photos are taken.
+    species
+        Name, as the study spells it.
+    count
+        How many, at most.
+    """
+    images = study["images"].to_dataset()
+    rows = np.flatnonzero(usable_labels(images) == species)
+    if len(rows) > count and "features" in study.children:
+        embedding = study["features"]["embedding"].isel(image=rows).values.astype(np.float64)
+        distance = np.linalg.norm(embedding - embedding.mean(0), axis=1)
+        rows = rows[np.argsort(distance, kind="stable")]
+    chosen = images.isel(image=rows[:count])
+    columns = (chosen["image"], chosen["path"], chosen["width"], chosen["height"])
+    return [Exemplar(str(i), str(p), int(w), int(h)) for i, p, w, h in zip(*(c.values for c in columns), strict=True)]
