@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from finerkit import datasets, figures
     from finerkit.comparisons import compare
     from finerkit.evidence import contrast, reference_weights
+    from finerkit.guide import write_guide
     from finerkit.images import PhotoWarning, read_images
     from finerkit.measures import score, suggest_strength
     from finerkit.models import Model, ModelUnavailableError, Split, load_model
@@ -60,6 +61,7 @@ _HOME = {
     "test_traits": "finerkit.traits",
     "to_coco": "finerkit.traits",
     "trait_table": "finerkit.tables",
+    "write_guide": "finerkit.guide",
 }
 _SUBMODULES = frozenset({"datasets", "figures", "models", "widgets"})
 
@@ -92,6 +94,7 @@ __all__ = [
     "test_traits",
     "to_coco",
     "trait_table",
+    "write_guide",
 ]
 
 

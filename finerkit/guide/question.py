@@ -1,0 +1,92 @@
+"""What a guide is about: what `write_guide` was given enters; it leaves checked, with the photos that it is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from finerkit.evidence import DEFAULT_STRENGTH
+from finerkit.pairs import as_pair
+from finerkit.store import as_study, study_of
+
+if TYPE_CHECKING:
+    import os
+
+
+class Topic(NamedTuple):
+    """Everything that the sections of a guide tell of."""
+
+    pair: xr.Dataset  # photos of the target that could be explained
+    target: str
+    references: list[str]
+    traits: xr.Dataset | None
+    scores: xr.Dataset | None
+    study: xr.DataTree | None
+    strength: float
+    failed: int  # photos that could not be explained
+
+    @property
+    def species(self) -> list[str]:
+        """The target, then its references."""
+        return [self.target, *self.references]
+
+
+def topic_of(
+    comparison: xr.Dataset,
+    traits: xr.Dataset | None,
+    scores: xr.Dataset | None,
+    study: xr.DataTree | str | os.PathLike[str] | None,
+    strength: float | None,
+) -> Topic:
+    """Check what `finerkit.write_guide` was given."""
+    pair = as_pair(comparison)
+    target, references = str(pair.attrs["target"]), [str(r) for r in np.atleast_1d(pair.attrs["references"])]
+    usable = pair["status"].values.astype(str) == "ok"
+    own = pair["true_species"].values.astype(str) == target
+    chosen = own if (own & usable).any() else np.ones_like(own)
+    if not (chosen & usable).any():
+        raise ValueError("No photo of this comparison could be explained: its 'status' says why.")
+    topic = Topic(
+        pair.isel(image=chosen & usable),
+        target,
+        references,
+        _of_the_same(traits, target, references, "traits", "fk.find_traits(comparison)", "share_of_margin"),
+        _of_the_same(scores, target, references, "scores", "fk.score(comparison)", "map"),
+        _at_hand(pair, study),
+        DEFAULT_STRENGTH,
+        int((chosen & ~usable).sum()),
+    )
+    if strength is None:
+        strength = DEFAULT_STRENGTH if topic.traits is None else float(topic.traits.attrs["strength"])
+    if isinstance(strength, bool | str) or not 0 <= float(strength) <= 2:
+        raise ValueError(f"strength must be a number in the range [0, 2]. Got {strength!r} instead.")
+    return topic._replace(strength=float(strength))
+
+
+def _of_the_same(
+    data: xr.Dataset | None, target: str, references: list[str], name: str, call: str, variable: str
+) -> xr.Dataset | None:
+    """Traits or scores, if they are of this comparison."""
+    if data is None:
+        return None
+    if not isinstance(data, xr.Dataset) or variable not in data.variables:
+        raise TypeError(f"{name} must be a Dataset from {call}. Got a {type(data).__name__} instead.")
+    theirs = str(data.attrs.get("target")), {str(r) for r in np.atleast_1d(data.attrs.get("references", []))}
+    if theirs[0] != target or (name == "traits" and theirs[1] != set(references)):
+        raise ValueError(
+            f"{name} must be of the same comparison, {target!r} against {', '.join(map(repr, references))}. Got those "
+            f"of {theirs[0]!r} against {', '.join(map(repr, sorted(theirs[1])))} instead: {name} = {call}."
+        )
+    return data
+
+
+def _at_hand(pair: xr.Dataset, study: xr.DataTree | str | os.PathLike[str] | None) -> xr.DataTree | None:
+    """The study that is given, or the one the comparison names, if it is still there."""
+    if study is not None:
+        return as_study(study)
+    try:
+        return study_of(pair, None)
+    except (ValueError, OSError):
+        return None
