@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from browser import browser, lab  # noqa: F401 - fixtures
 from PIL import Image
 
 ORIENTATION = 0x0112

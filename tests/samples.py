@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 from PIL import Image, ImageDraw
 
 SPECIES = ("Rubra quadrata", "Rubra rotunda", "Viridis alba")
@@ -29,3 +30,45 @@ def write_photos(root: Path, per_species=6):
             size = ((96, 72), (64, 96), (80, 80))[i % 3]
             draw(species, i, size).save(folder / f"{i:02}.png")
     return root
+
+
+def random_pair(folder, photos=3, references=3, grid=(5, 7), seed=0):
+    """A comparison of random evidence over photos of several shapes, as `finerkit.compare` returns it."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = [((60, 40), (30, 90), (50, 50))[i % 3] for i in range(photos)]
+    paths = [str(folder / f"{i:03}.png") for i in range(photos)]
+    for path, size in zip(paths, sizes, strict=True):
+        Image.fromarray(rng.integers(0, 255, (*size[::-1], 3), np.uint8)).save(path)
+    names = ["Rubra quadrata", *(f"Rubra {c}" for c in "abcdefg"[:references])]
+    width, height = np.array(sizes, float).T
+    evidence = rng.normal(0, 1, (photos, len(names), *grid)).astype(np.float32)
+    per_image = {
+        "true_species": np.array([names[0]] * photos, object),
+        "path": np.array(paths, object),
+        "status": np.array(["ok"] * photos, object),
+        "width": width.astype(int),
+        "height": height.astype(int),
+        "cell_left": -0.05 * width,
+        "cell_top": 0.1 * height,
+        "cell_width": width / grid[1],
+        "cell_height": 0.8 * height / grid[0],
+    }
+    return xr.Dataset(
+        {
+            "evidence": (("image", "species", "y", "x"), evidence),
+            "logit": (("image", "species"), evidence.sum((2, 3))),
+            "bias": ("species", np.zeros(len(names))),
+            **{name: ("image", values) for name, values in per_image.items()},
+        },
+        {"image": np.array([f"{i:03}.png" for i in range(photos)], object), "species": np.array(names, object)},
+        {
+            "target": names[0],
+            "references": names[1:],
+            "objective": "mean",
+            "method": "cam",
+            "additive": True,
+            "picked_by": "embedding",
+            "model": "random",
+        },
+    )

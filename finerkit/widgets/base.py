@@ -1,4 +1,4 @@
-"""What all explorers share: traits enter; a widget that shows errors under itself and a picture where it cannot run leaves."""
+"""What all explorers share: traits enter; a widget that shows its errors, and a picture where it cannot run, leaves."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class _Ranged(t.Float):
         super().__init__(default)
         self._low, self._high, self._words = low, high, words
 
-    def validate(self, obj: Any, value: Any) -> float:
+    def validate(self, _obj: Any, value: Any) -> float:
         """Refuse what is no number in the range."""
         try:
             found = float(value)
@@ -126,7 +126,7 @@ class _Choice(t.Unicode):
         super().__init__(default)
         self._options, self._words = options, words
 
-    def validate(self, obj: Any, value: Any) -> str:
+    def validate(self, _obj: Any, value: Any) -> str:
         """Refuse what is not on the list."""
         if value not in self._options:
             listed = ", ".join(map(repr, self._options))

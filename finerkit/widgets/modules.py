@@ -1,6 +1,6 @@
-"""Browser code: the name of a module enters; one text that stands alone, with all it imports, leaves.
+"""Browser code: the name of a module enters; one text that stands alone, imports and all, leaves.
 
-Notebooks load a widget's module from a blob, from where it cannot import a neighbour; so neighbours are written into it.
+Notebooks load a module from a blob, from where it cannot import a neighbour; so neighbours are written into it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Explorers on a page of their own: widgets enter; pieces of HTML that work from disk, without kernel or network, leave."""
+"""Explorers on a page of their own: widgets enter; HTML that works from disk, without kernel or network, leaves."""
 
 from __future__ import annotations
 
@@ -48,10 +48,9 @@ def embedded(explorer: Explorer, name: str, **changes: Any) -> Embedded:
 def scripts(kinds: Iterable[str]) -> list[str]:
     """Texts of the module scripts that bring the explorers of these kinds to life; put them at the page's end."""
     mount = module("mount.js").replace("export ", "")
-    return [
-        f"{module(f'{kind}.js').replace('export default { render };', '')}\n{mount}\nmount({json.dumps(kind)}, render);\n"
-        for kind in dict.fromkeys(kinds)
-    ]
+    kinds = dict.fromkeys(kinds)
+    bodies = {kind: module(f"{kind}.js").replace("export default { render };", "") for kind in kinds}
+    return [f"{body}\n{mount}\nmount({json.dumps(kind)}, render);\n" for kind, body in bodies.items()]
 
 
 def policy(scripts: Iterable[str]) -> str:

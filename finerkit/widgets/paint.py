@@ -1,4 +1,4 @@
-"""Maps as coloured pixels: contrasts in logits enter; the same pixels that ``static/paint.js`` makes leave. For snapshots."""
+"""Maps as coloured pixels: contrasts enter; the pixels that ``static/paint.js`` makes leave, for snapshots."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Place(NamedTuple):
     cell_width: float
     cell_height: float
 
-    def scaled(self, factor: float) -> Place:
-        """On a picture `factor` times as large."""
-        return Place(*(factor * v for v in self))
+    def scaled(self, across: float, down: float) -> Place:
+        """On a picture `across` times as wide and `down` times as high."""
+        return Place(self.left * across, self.top * down, self.cell_width * across, self.cell_height * down)
 
 
 def tables() -> dict[str, np.ndarray]:

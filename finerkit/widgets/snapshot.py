@@ -35,7 +35,7 @@ def strength_snapshot(explorer: StrengthExplorer) -> Image.Image:
         over = paint(
             values,
             photo.size,
-            place.scaled(photo.width / max(size[0], 1)),
+            place.scaled(photo.width / max(size[0], 1), photo.height / max(size[1], 1)),
             table,
             explorer.limit if explorer.scale == "common" else largest,
             signed=explorer.signed,

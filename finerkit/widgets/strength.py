@@ -1,4 +1,4 @@
-"""The strength explorer: a comparison enters; a widget to sweep strength, references and threshold over its photos leaves."""
+"""The strength explorer: a comparison enters; a widget to sweep strength and references over its photos leaves."""
 
 from __future__ import annotations
 

@@ -64,6 +64,9 @@ export function keepStrongest(map, share, signed) {
 /** Value at full colour of one map: the largest positive cell, or with `signed` the largest absolute one. */
 export function peak(map, signed) {
   let top = 0;
-  for (const v of map) top = Math.max(top, signed ? Math.abs(v) : v);
-  return top; // NaN cells, of a photo that could not be explained, never win
+  for (const v of map) {
+    const size = signed ? Math.abs(v) : v;
+    if (size > top) top = size; // NaN, of a photo that could not be explained, never is
+  }
+  return top;
 }

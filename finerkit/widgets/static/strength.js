@@ -36,10 +36,11 @@ export function unpack(page) {
   }));
 }
 
-/** Where the grid lies on a picture of the photo that is `width` pixels wide. */
-export function placed([left, top, cellWidth, cellHeight], [original], width) {
-  const f = width / original;
-  return { left: left * f, top: top * f, cellWidth: cellWidth * f, cellHeight: cellHeight * f };
+/** Where the grid lies on a picture of the photo of `width` x `height` pixels. */
+export function placed([left, top, cellWidth, cellHeight], [originalWidth, originalHeight], width, height) {
+  const across = width / originalWidth;
+  const down = height / originalHeight;
+  return { left: left * across, top: top * down, cellWidth: cellWidth * across, cellHeight: cellHeight * down };
 }
 
 /** Whether there is a kernel that can send other photos; on a page of its own what is there is all there is. */
@@ -69,7 +70,7 @@ function overlay(photo, width, height) {
   const canvas = element("canvas", { width, height, "aria-hidden": "true" });
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(width, height);
-  const place = placed(photo.place, photo.size, width);
+  const place = placed(photo.place, photo.size, width, height);
   const draw = (seen, settings) => {
     paint(seen.map, photo.rows, photo.columns, { ...settings, width, height, place, top: seen.top }, pixels.data);
     context.putImageData(pixels, 0, 0);
@@ -260,6 +261,7 @@ function enlargement(model, send) {
     const map = overlay(photo, Math.max(1, Math.round(photo.size[0] * scale)), Math.max(1, Math.round(photo.size[1] * scale)));
     const picture = element("div", { class: "fk-photo" }, element("img", { src: url, alt: `Photo ${photo.image}` }), map.canvas);
     picture.style.aspectRatio = `${photo.size[0]} / ${photo.size[1]}`;
+    picture.style.setProperty("--fk-aspect", photo.size[0] / photo.size[1]);
     const strength = slider(model, "strength", "Comparison strength", { min: 0, max: 2, step: 0.05, send });
     const bars = logitBars(photo, [model.get("_about").target, ...model.get("_about").references]);
     const numbers = element("p", { class: "fk-numbers" });
