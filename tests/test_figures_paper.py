@@ -24,7 +24,7 @@ from finerkit.figures.page import Page, fitted, paper_style, per_line, text_widt
 from finerkit.figures.points import sideways
 from finerkit.figures.similarity import similarity_of
 from finerkit.figures.similarity_print import cell_texts
-from finerkit.figures.words import join, probability, safe, short, shown
+from finerkit.figures.words import fixed, join, probability, safe, short, shown
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 FIGURES = ("grid", "strip", "sheet", "map", "boxes", "curves")
@@ -257,6 +257,15 @@ def test_numbers_in_cells_only_where_they_can_be_read():
     assert text.replace("\N{MINUS SIGN}", "-") == f"{content.values[0, 1]:.2f}"
 
 
+def test_names_that_do_not_fit_say_what_to_call(tmp_path):
+    figure = fk.figures.similarity_map(make_study([f"Genus species {i}" for i in range(40)]))
+    with pytest.warns(
+        UserWarning, match=r"40 names are too many for 60 mm and were left out.* with \d+0 or more"
+    ) as said:
+        figure.save(tmp_path / "f.svg", width_mm=60)
+    figure.save(tmp_path / "f.svg", width_mm=int(re.search(r"with (\d+) or", str(said[0].message))[1]))
+
+
 def test_ink_contrasts_with_its_ground():
     assert ink_on((1, 1, 1)) == ink_on((1, 0.9, 0.2)) == "black"
     assert ink_on((0, 0, 0.4)) == "white"
@@ -379,6 +388,7 @@ def test_sheet_shows_the_part_of_the_photo_that_the_crop_names(tmp_path):
 def test_words():
     assert [short(v) for v in (0, 0.5, 1, -0.123, 9.96, 123.4)] == ["0", "0.50", "1.0", "−0.12", "10", "123"]  # noqa: RUF001
     assert [probability(p) for p in (0.0001, 0.0123, 0.5)] == ["p < 0.001", "p = 0.012", "p = 0.50"]
+    assert [fixed(v, 1) for v in (-0.04, -0.06, 1)] == ["0.0", "−0.1", "1.0"]  # noqa: RUF001
     assert join(["a", "b", "c"]) == "a, b and c"
     assert safe("<b>$x$ %{y} \"q\" & 'r'\nz") == "&lt;b&gt;&#36;x&#36; %&#123;y} \"q\" &amp; 'r'<br>z"
 

@@ -53,7 +53,7 @@ def _panel(ax: Axes, panel: TraitBoxes, content: PhenotypeBoxes, height: float) 
             boxprops={"facecolor": f"{colour}40", "edgecolor": "black", "linewidth": 0.6}, whiskerprops=line,
             capprops=line, medianprops={"color": "black", "linewidth": 1.2},
         )  # fmt: skip
-        size = 7 if len(box.values) <= 60 else 2
+        size = 7 if len(box.values) <= 15 else 4 if len(box.values) <= 60 else 2
         ax.scatter(j + 0.2 * sideways(box.values), box.values, s=size, color=colour, linewidths=0, alpha=0.85, zorder=3)
     ax.set_xlim(-0.6, len(panel.boxes) - 0.4)
     ax.locator_params(axis="y", nbins=max(3, min(6, round(height / 6))))

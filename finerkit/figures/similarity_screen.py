@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from finerkit.figures.colours import for_plotly
-from finerkit.figures.words import MINUS, safe
+from finerkit.figures.words import fixed, safe
 
 if TYPE_CHECKING:
     from finerkit.figures.similarity import SimilarityMap
@@ -41,7 +41,7 @@ def screen_similarity(content: SimilarityMap) -> go.Figure:
     scale = for_plotly(mpl.colormaps[content.cmap](np.linspace(0, 1, 256)))
     bar = {
         "title": {"text": safe(content.legend), "side": "top", "font_size": 12}, "orientation": "h", "thickness": 12,
-        "lenmode": "pixels", "len": min(380, side), "x": _TREE / (_TREE + side), "xanchor": "left",
+        "lenmode": "pixels", "len": min(380, max(side, 240)), "x": _TREE / (_TREE + side), "xanchor": "left",
         "y": -(letters + 24) / side, "yanchor": "top", "ypad": 0, "nticks": 6,
     }  # fmt: skip
     figure.update_layout(
@@ -62,7 +62,7 @@ def screen_similarity(content: SimilarityMap) -> go.Figure:
 def _heat(content: SimilarityMap, cell: float) -> go.Heatmap:
     number = len(content.names)
     known = ~np.isnan(content.values)
-    text = np.where(known, [[f"{v:.2f}".replace("-", MINUS) for v in row] for row in content.values], "")
+    text = np.where(known, [[fixed(v, 2) for v in row] for row in content.values], "")
     names = [safe(n) for n in content.names]
     hover = [[f"{a}<br>{b}<br>{text[i, j]}" for j, b in enumerate(names)] for i, a in enumerate(names)]
     return go.Heatmap(

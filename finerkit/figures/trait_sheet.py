@@ -15,6 +15,7 @@ from finerkit.figures.trait_sheet_print import print_sheet
 from finerkit.figures.trait_sheet_screen import screen_sheet
 from finerkit.figures.words import counted, join, shown
 from finerkit.store import study_of
+from finerkit.traits.crops import around, exemplar_regions
 
 if TYPE_CHECKING:
     import os
@@ -109,20 +110,13 @@ def exemplar_crops(traits: xr.Dataset, photos: xr.Dataset, k: int, count: int) -
     """Squares around the strongest region of a trait, in its best photos."""
     crops = []
     mine = traits["region_trait"].values == k
-    for image in traits["exemplar"].values[k][:count]:
+    for best in exemplar_regions(traits, k, count):
+        image = traits["region_image"].values[best]
+        size = (int(photos[side].sel(image=image)) for side in ("width", "height"))
+        box = around(traits["region_box"].values[best], *size)
         at = np.flatnonzero(mine & (traits["region_image"].values == image))
-        if not len(at):
-            continue
-        best = at[traits["region_evidence"].values[at].argmax()]
-        left, top, right, bottom = traits["region_box"].values[best]
-        width, height = int(photos["width"].sel(image=image)), int(photos["height"].sel(image=image))
-        side = min(max(1.8 * max(right - left, bottom - top), 0.3 * max(width, height)), max(width, height))
-        x, y = ((left + right) / 2, (top + bottom) / 2)
-        x = np.clip(x, min(side / 2, width / 2), max(width - side / 2, width / 2))
-        y = np.clip(y, min(side / 2, height / 2), max(height - side / 2, height / 2))
         outlines = [ring for i in at for ring in json.loads(str(traits["region_outline"].values[i]))]
-        box = (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
-        crops.append(Crop(str(image), tuple(float(b) for b in box), outlines, float(traits["region_evidence"][best])))
+        crops.append(Crop(str(image), box, outlines, float(traits["region_evidence"][best])))
     return crops
 
 

@@ -29,6 +29,11 @@ def short(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 9.95 else f"{value:#.2g}".replace("-", MINUS)
 
 
+def fixed(value: float, decimals: int) -> str:
+    """A number with so many decimals; never minus nothing."""
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", MINUS)
+
+
 def probability(p: float) -> str:
     """A p-value, as journals print it."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2f}" if p >= 0.095 else f"p = {p:.3f}"
