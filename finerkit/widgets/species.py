@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PHOTOS, PHOTOS_OF_OTHERS = 4, 3
 
 #: Above `ALL_IN_VIEW` species the map opens on the `IN_VIEW` around the chosen one.
-ALL_IN_VIEW, IN_VIEW = 60, 40
+ALL_IN_VIEW, IN_VIEW = 60, 30
 
 #: Most look-alikes that are listed.
 MOST = 24
@@ -70,7 +70,7 @@ class SpeciesExplorer(Explorer):
     k : int
         How many look-alikes are listed, 1 to 24.
     in_view : int
-        How many species the map shows, around the chosen one; all, or 40 where there are more than 60.
+        How many species the map shows, around the chosen one; all, or 30 where there are more than 60.
     cmap : str
         Colour map.
 

@@ -64,8 +64,7 @@ export function labelled(count, cell, least, first) {
   const taken = [];
   const free = (i) => taken.every((j) => Math.abs(i - j) * cell >= least);
   for (const i of first) if (i >= 0 && i < count && free(i)) taken.push(i);
-  const step = Math.max(1, Math.ceil(least / cell));
-  for (let i = 0; i < count; i += step) if (free(i)) taken.push(i);
+  for (let i = 0; i < count; i++) if (free(i)) taken.push(i);
   return taken.sort((a, b) => a - b);
 }
 
@@ -91,7 +90,7 @@ export function heat(matrix, n, low, high, table, out) {
 /** Sizes of the drawing, in CSS pixels, for `count` species in view on `width` pixels; `text` is the longest name's. */
 export function sizes(width, count, text, { least = 11, most = 46 } = {}) {
   const tree = Math.round(Math.max(36, Math.min(130, 0.17 * width)));
-  const labels = Math.round(Math.min(text + 12, 0.34 * width));
+  const labels = Math.round(Math.min(text + 12, 190, 0.34 * width));
   const cell = Math.max(0.5, Math.min(most, (width - tree - labels) / count));
   const below = cell >= least ? 96 : 20;
   return { tree, labels, cell, left: tree, top: 4, side: cell * count, height: Math.ceil(4 + cell * count + below), named: cell >= least };

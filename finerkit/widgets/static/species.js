@@ -241,7 +241,9 @@ function render({ model, el }) {
     list();
   });
   const place = element("div", { class: "fk-map-place" }, heatmap.node);
-  const left = element("div", { class: "fk-species-map" }, place, readout, element("p", { class: "fk-note", text: `Click a row, or use the keyboard. ${HELP}` }), measure);
+  const help = element("p", { class: "fk-note", text: `Click a row, or use the keyboard. ${HELP}` });
+  const below = element("div", { class: "fk-below" }, heatmap.overview, element("div", {}, readout, help, measure));
+  const left = element("div", { class: "fk-species-map" }, place, below);
   root.append(element("h2", { text: title }), tools.node, element("div", { class: "fk-sides" }, left, panel), aloud, errorLine(model, listen));
   el.append(root);
   heatmap.started();

@@ -2,7 +2,8 @@
 import { abbreviated, cellAt, centred, forks, heat, labelled, moved, neighbours, scrolled, sizes } from "./heatmap.js";
 import { element, floats, keepKeys, nextFrame, shown, short } from "./dom.js";
 
-const LINE = 13; // pixels that one label needs
+const LINE = 12; // pixels that one label needs
+const OVERVIEW = 112; // side of the small map of all species
 
 /** What travelled of the present map, ready to draw; everything in it goes by place in the tree's order. */
 export function unpackMap(sent, about) {
@@ -30,6 +31,8 @@ function inks(root) {
     return getComputedStyle(probe).color;
   };
   const found = { ink: ink("--fk-ink"), quiet: ink("--fk-quiet"), ground: ink("--fk-ground"), panel: ink("--fk-panel"), line: ink("--fk-line"), accent: ink("--fk-accent") };
+  probe.style.color = "color-mix(in srgb, var(--fk-accent) 65%, var(--fk-ink))";
+  found.chosen = getComputedStyle(probe).color; // readable as text on either ground
   probe.remove();
   found.font = getComputedStyle(root).fontFamily;
   return found;
@@ -122,7 +125,7 @@ function drawNames(context, map, s, colour, start, count, marks) {
   const face = (place) => {
     const strong = place === chosen || ticked.includes(place);
     context.font = `${strong ? "600 " : ""}12px ${colour.font}`;
-    context.fillStyle = place === chosen ? colour.accent : strong || place === seen?.row || place === seen?.column ? colour.ink : colour.quiet;
+    context.fillStyle = place === chosen ? colour.chosen : strong || place === seen?.row || place === seen?.column ? colour.ink : colour.quiet;
   };
   for (const i of labelled(count, s.cell, LINE, first)) {
     face(i + start);
@@ -181,6 +184,43 @@ function drawMarks(context, map, s, colour, start, count, { chosen, seen, ticked
   context.restore();
 }
 
+/** All species in small, with a frame around those in view; `move(place)` is called for where a person points. */
+function overview(move) {
+  const node = element("canvas", { class: "fk-overview", "aria-hidden": "true", title: "All species; click to move the map" });
+  const context = node.getContext("2d");
+  let n = 1;
+  const point = (event) => {
+    const at = node.getBoundingClientRect();
+    const share = ((event.clientX - at.left) / at.width + (event.clientY - at.top) / at.height) / 2; // the map lies on the diagonal
+    move(Math.max(0, Math.min(n - 1, Math.floor(share * n))));
+  };
+  node.addEventListener("pointerdown", (event) => {
+    node.setPointerCapture(event.pointerId);
+    point(event);
+  });
+  node.addEventListener("pointermove", (event) => event.buttons && point(event));
+  const draw = (picture, colour, start, count, chosen) => {
+    n = picture.width;
+    node.hidden = count >= n;
+    if (node.hidden) return;
+    node.width = node.height = 2 * OVERVIEW;
+    const scale = node.width / n;
+    context.fillStyle = colour.panel;
+    context.fillRect(0, 0, node.width, node.width);
+    context.drawImage(picture, 0, 0, node.width, node.width);
+    const side = Math.max(8, count * scale);
+    for (const [style, width] of [["#000", 6], ["#fff", 3]]) {
+      context.strokeStyle = style;
+      context.lineWidth = width;
+      context.strokeRect(start * scale, start * scale, side, side);
+    }
+    if (chosen < 0) return;
+    context.fillStyle = colour.accent;
+    context.fillRect(0, chosen * scale - 1, node.width, 3);
+  };
+  return { node, draw };
+}
+
 /**
  * The canvas and its keys. `hooks`: `map()` what travelled, `marks()` chosen species, ticked and listed look-alikes by
  * place, `inView()` how many species; `choose(name)`, `tick(name)` and `read(pair, aloud)` are called for what a person does.
@@ -194,6 +234,10 @@ export function speciesMap(root, hooks) {
   let hover = null;
   let s = null;
   const count = () => Math.min(hooks.inView(), hooks.map().n);
+  const small = overview((place) => {
+    start = centred(place, count(), hooks.map().n);
+    draw();
+  });
   const draw = nextFrame(() => {
     const map = hooks.map();
     const width = canvas.parentElement?.clientWidth ?? 0;
@@ -215,6 +259,7 @@ export function speciesMap(root, hooks) {
     drawCells(context, map, picture, s, colour, start, visible);
     drawMarks(context, map, s, colour, start, visible, marks, focused && !hover);
     drawNames(context, map, s, colour, start, visible, marks);
+    small.draw(picture, colour, start, visible, marks.chosen);
   });
   /** Bring the chosen species into view, in the middle where it was not. */
   const centre = (always) => {
@@ -281,6 +326,7 @@ export function speciesMap(root, hooks) {
   dark.addEventListener("change", draw);
   return {
     node: canvas,
+    overview: small.node,
     draw,
     centre,
     started: () => watched.observe(canvas.parentElement),
