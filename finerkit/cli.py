@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_analyze(verbs)
     _add_compare(verbs)
     _add_traits(verbs)
+    _add_guide(verbs)
     return parser
 
 
@@ -84,12 +85,16 @@ def _add_question(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("target", help="species to explain")
     verb.add_argument("--references", nargs="+", metavar="SPECIES", help="default: the nearest look-alikes")
     verb.add_argument("-k", type=int, help="how many look-alikes (default: up to 3)")
+
+
+def _add_folder(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write (default: here)")
 
 
 def _add_compare(verbs: argparse._SubParsersAction) -> None:
     verb = verbs.add_parser("compare", help="what tells a species of a study from others: figure and table")
     _add_question(verb)
+    _add_folder(verb)
     verb.add_argument("--by", default=None, help="embedding, weights, logits, confusion or taxonomy")
     verb.add_argument("--weights", metavar="FILE", help="the study's checkpoint, if it was made with one")
     verb.add_argument("--method", default="cam", choices=("cam", "gradcam", "hirescam"))
@@ -104,10 +109,24 @@ def _add_compare(verbs: argparse._SubParsersAction) -> None:
 def _add_traits(verbs: argparse._SubParsersAction) -> None:
     verb = verbs.add_parser("traits", help="cluster what tells a species apart into traits: sheet, tables, regions")
     _add_question(verb)
+    _add_folder(verb)
     verb.add_argument("--strength", type=float, default=1.0, help="comparison strength (default: 1)")
     verb.add_argument("--traits", type=int, metavar="N", help="how many traits (default: as many as are stable)")
     verb.add_argument("--test", metavar="COLUMN", help="test each trait against this column of the table, such as sex")
     verb.set_defaults(run=_traits)
+
+
+def _add_guide(verbs: argparse._SubParsersAction) -> None:
+    verb = verbs.add_parser("guide", help="write a page to send: photos, strength explorer, traits, limits, provenance")
+    _add_question(verb)
+    verb.add_argument("--out", type=Path, default=Path("guide.html"), metavar="FILE", help="default: guide.html")
+    verb.add_argument("--strength", type=float, default=1.0, help="of the traits and of the slider (default: 1)")
+    verb.add_argument("--traits", type=int, metavar="N", help="how many (default: as many as are stable; 0: none)")
+    verb.add_argument("--scores", action="store_true", help="measure the maps too (minutes: runs the network)")
+    verb.add_argument("--photos", type=int, default=12, help="photos in the strength explorer (default: 12)")
+    verb.add_argument("--title", help="default: How to tell A from B")
+    verb.add_argument("--author", help="who answers for the page")
+    verb.set_defaults(run=_guide)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -182,6 +201,21 @@ def _traits(options: argparse.Namespace) -> None:
     files = write_trait_report(traits, options.out)
     print(f"Sheet       {files.sheet}\nPhenotypes  {files.phenotypes}")
     print(f"Traits      {files.traits}\nRegions     {files.regions}")
+
+
+def _guide(options: argparse.Namespace) -> None:
+    import finerkit as fk
+
+    pair = fk.compare(options.store, options.target, _references(options))
+    traits = None
+    if options.traits != 0:
+        traits = fk.find_traits(pair, options.strength, "auto" if options.traits is None else options.traits)
+    scores = fk.score(pair, sorted({0.0, options.strength})) if options.scores else None
+    page = fk.write_guide(
+        options.out, pair, traits, scores,
+        title=options.title, author=options.author, n_photos=options.photos, strength=options.strength,
+    )  # fmt: skip
+    print(f"Guide       {page} ({page.stat().st_size / 1e6:.1f} MB; opens in any browser, offline)")
 
 
 if __name__ == "__main__":

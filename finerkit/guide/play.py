@@ -48,7 +48,8 @@ def play(topic: Topic, n_photos: int) -> Play:
         "it.",
     )
     spread = "all of them" if len(chosen) == topic.pair.sizes["image"] else "from the clearest to the least clear"
-    note = f"{counted(len(chosen), 'photo')} of {topic.pair.sizes['image']}, {spread}."
+    note = f"{counted(len(chosen), 'photo')} of {topic.pair.sizes['image']}, {spread}. The page opens at comparison "
+    note += f"strength {topic.strength:g}, against all look-alikes."
     if gone:
         note += f" {counted(gone, 'file')} could not be read any more; grey stands in for such photos."
     without = tag(

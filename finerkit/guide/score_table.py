@@ -27,6 +27,10 @@ class Row(NamedTuple):
     random: float
     edge: float
 
+    def beats(self, baseline: float) -> bool:
+        """Whether the contrast, at its best strength, is better than a baseline."""
+        return any((value > baseline) if self.more else (value < baseline) for value in self.contrast)
+
     @property
     def best(self) -> float:
         """The best of all means."""
@@ -99,7 +103,7 @@ def score_section(topic: Topic) -> Markup | None:
             species_name(topic.target),
             " is worth something if hiding what it marks changes the network’s mind, and if it does so more than a map "
             "of random cells, or one that simply marks edges. Each number is the mean over "
-            f"{counted(topic.scores.sizes['image'], 'photo')}; the best of a row is bold.",
+            f"{counted(topic.scores.sizes['image'], 'photo')}; the best of a row is bold. {_verdict(rows)}",
         ),
         tag(
             "div",
@@ -116,6 +120,20 @@ def score_section(topic: Topic) -> Markup | None:
         ),
         id="scores",
     )
+
+
+def _verdict(rows: list[Row]) -> str:
+    """In how many measures the contrast, at its best strength, beats each baseline; said also where it does not."""
+    beaten = {"random cells": "random", "an edge map": "edge"}
+    wins = {words: sum(row.beats(getattr(row, field)) for row in rows) for words, field in beaten.items()}
+    said = " and ".join(f"{words} in {number} of {counted(len(rows), 'measure')}" for words, number in wins.items())
+    caution = ""
+    if min(wins.values()) < len(rows):
+        caution = (
+            " Where it does not, rely on what you see in the photos more than on the colours, and remember that hiding "
+            "parts makes pictures unlike any photo, to which a network may react in itself."
+        )
+    return f"Here the map, at its best strength, beats {said}.{caution}"
 
 
 def _row(row: Row) -> Markup:
