@@ -27,6 +27,7 @@ def screen_similarity(content: SimilarityMap) -> go.Figure:
     for branch in content.branches:
         line = {"color": "black", "width": 1.2}
         figure.add_trace(go.Scatter(x=branch[:, 1], y=branch[:, 0], mode="lines", line=line, hoverinfo="skip"), 1, 1)
+    figure.add_trace(_unknown(content), 1, 2)
     figure.add_trace(_heat(content, cell), 1, 2)
     names = {"tickvals": list(range(number)), "ticktext": [safe(n) for n in content.names], "showgrid": False}
     bare = {"visible": False}
@@ -57,6 +58,14 @@ def screen_similarity(content: SimilarityMap) -> go.Figure:
         showlegend=False,
     )  # fmt: skip
     return figure
+
+
+def _unknown(content: SimilarityMap) -> go.Heatmap:
+    """Grey where there is no number, which white would not say."""
+    places = list(range(len(content.names)))
+    z = np.where(np.isnan(content.values), 0.0, None)
+    grey = [[0, "#e0e0e0"], [1, "#e0e0e0"]]
+    return go.Heatmap(z=z, x=places, y=places, xgap=1, ygap=1, colorscale=grey, showscale=False, hoverinfo="skip")
 
 
 def _heat(content: SimilarityMap, cell: float) -> go.Heatmap:

@@ -46,7 +46,7 @@ def strength_strip(
     pair
         A comparison, from `finerkit.compare`.
     image
-        Id of the photo. Default: the target's photo with the largest margin.
+        Id of the photo. Default: the one with the largest margin.
     strengths
         Comparison strengths, one panel each, in rising order.
     objective, references, relu
