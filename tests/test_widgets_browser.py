@@ -18,7 +18,8 @@ explorer
 EXPECTED = """
 from finerkit.widgets.paint import Place, paint, tables
 one = pair.isel(image=1)
-place = Place(*(float(one[v]) for v in ("cell_left", "cell_top", "cell_width", "cell_height"))).scaled(73 / 30, 220 / 90)
+place = Place(*(float(one[v]) for v in ("cell_left", "cell_top", "cell_width", "cell_height")))
+place = place.scaled(73 / 30, 220 / 90)
 map = fk.contrast(pair, explorer.strength, references=explorer.references, relu=False).isel(image=1).values
 table = tables()[explorer.cmap_signed if explorer.signed else explorer.cmap]
 painted = paint(map, (73, 220), place, table, explorer.limit, signed=explorer.signed, opacity=explorer.opacity)
@@ -180,6 +181,9 @@ def test_a_saved_notebook_shows_the_widget_without_a_kernel(lab, tmp_path):
         client.execute()
     bundle = made.cells[0].outputs[0]["data"]
     assert set(bundle) >= {"application/vnd.jupyter.widget-view+json", "image/png", "text/plain"}
+    with lab.run(notebook=made, run=False) as notebook:  # a stranger's notebook runs nothing, but shows a picture
+        notebook.page.wait_for_function("document.querySelector('.jp-OutputArea img')?.naturalWidth > 300")
+        assert notebook.page.locator(".fk-tile").count() == 0
     with lab.run(notebook=made, run=False, trusted=True) as notebook:
         notebook.page.wait_for_selector(".fk-tile canvas", timeout=60_000)
         before = pixels(notebook.page)
@@ -187,10 +191,6 @@ def test_a_saved_notebook_shows_the_widget_without_a_kernel(lab, tmp_path):
         notebook.page.keyboard.press("End")
         notebook.page.wait_for_timeout(300)
         assert np.abs(pixels(notebook.page) - before).max() > 5
-    with lab.run(notebook=made, run=False) as notebook:  # a stranger's notebook runs nothing, but shows a picture
-        picture = notebook.page.wait_for_selector(".jp-OutputArea img", timeout=60_000)
-        assert picture.evaluate("e => e.naturalWidth") > 300
-        assert notebook.page.locator(".fk-tile").count() == 0
 
 
 def test_the_state_alone_draws_the_page_anywhere(browser, tmp_path):
