@@ -263,11 +263,12 @@ class SpeciesExplorer(Explorer):
     def _fetch(self, _change: Any = None) -> None:
         """Send the photos of what is listed, unless they are there."""
         wanted = {self.species: PHOTOS} | dict.fromkeys(self.listed(), PHOTOS_OF_OTHERS)
-        if all(n in self._photos and (len(self._photos[n]) >= c or c < PHOTOS) for n, c in wanted.items()):
+        typical = {name: self.typical(name, count) for name, count in wanted.items()}
+        if all(name in self._photos and len(self._photos[name]) >= len(some) for name, some in typical.items()):
             return
         self._photos = {
-            name: [{"image": e.image, "jpeg": jpeg(e.path, e.width, e.height, _PIXELS)} for e in self.typical(name, c)]
-            for name, c in wanted.items()
+            name: [{"image": e.image, "jpeg": jpeg(e.path, e.width, e.height, _PIXELS)} for e in some]
+            for name, some in typical.items()
         }
 
 
