@@ -56,7 +56,7 @@ def main() -> None:
 
 
 class Bench:
-    """Networks at every size, heads, scores by way and pair, prices in plain forward passes of 448 px."""
+    """Networks at every size, heads, scores by way and pair, prices in plain forward passes of 448 px (CPU time)."""
 
     def __init__(self, images, options) -> None:
         self.images, self.options = images, options

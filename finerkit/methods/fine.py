@@ -20,7 +20,7 @@ def fine_evidence(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Spread each class's evidence over the grid of an earlier layer, as HiResCAM there says.
 
-    One forward pass and one batched vector-Jacobian product through what comes after the layer give both; see
+    One forward pass, and one vector-Jacobian product per class through what comes after the layer, give both; see
     `finerkit.methods.spread` for the formula.
 
     Parameters
