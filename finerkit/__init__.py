@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from finerkit.evidence import contrast, reference_weights
     from finerkit.guide import write_guide
     from finerkit.images import PhotoWarning, read_images
-    from finerkit.measures import score, suggest_strength
+    from finerkit.measures import sanity_check, score, suggest_strength
     from finerkit.models import Model, ModelUnavailableError, Split, load_model
     from finerkit.photo import load_image
     from finerkit.pipeline import analyze
     from finerkit.similarity import similar_species
     from finerkit.store import open_study
     from finerkit.tables import evidence_table, phenotype_table, trait_table
-    from finerkit.traits import find_traits, label_masks, match_trait, test_traits, to_coco
-    from finerkit.widgets import SpeciesExplorer, StrengthExplorer
+    from finerkit.traits import find_traits, label_masks, match_trait, test_background, test_traits, to_coco
+    from finerkit.widgets import SpeciesExplorer, StrengthExplorer, TraitExplorer
 
 _HOME = {
     "Model": "finerkit.models",
@@ -42,6 +42,7 @@ _HOME = {
     "SpeciesExplorer": "finerkit.widgets",
     "Split": "finerkit.models",
     "StrengthExplorer": "finerkit.widgets",
+    "TraitExplorer": "finerkit.widgets",
     "analyze": "finerkit.pipeline",
     "compare": "finerkit.comparisons",
     "contrast": "finerkit.evidence",
@@ -55,9 +56,11 @@ _HOME = {
     "phenotype_table": "finerkit.tables",
     "read_images": "finerkit.images",
     "reference_weights": "finerkit.evidence",
+    "sanity_check": "finerkit.measures",
     "score": "finerkit.measures",
     "similar_species": "finerkit.similarity",
     "suggest_strength": "finerkit.measures",
+    "test_background": "finerkit.traits",
     "test_traits": "finerkit.traits",
     "to_coco": "finerkit.traits",
     "trait_table": "finerkit.tables",
@@ -72,6 +75,7 @@ __all__ = [
     "SpeciesExplorer",
     "Split",
     "StrengthExplorer",
+    "TraitExplorer",
     "__version__",
     "analyze",
     "compare",
@@ -88,9 +92,11 @@ __all__ = [
     "phenotype_table",
     "read_images",
     "reference_weights",
+    "sanity_check",
     "score",
     "similar_species",
     "suggest_strength",
+    "test_background",
     "test_traits",
     "to_coco",
     "trait_table",

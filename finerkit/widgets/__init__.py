@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from finerkit.widgets.species import SpeciesExplorer
 from finerkit.widgets.strength import StrengthExplorer
+from finerkit.widgets.traits import TraitExplorer
 
-__all__ = ["SpeciesExplorer", "StrengthExplorer"]
+__all__ = ["SpeciesExplorer", "StrengthExplorer", "TraitExplorer"]

@@ -1,0 +1,160 @@
+"""What of traits travels to the browser: traits, and which of them are looked at, enter; small plain values leave."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from finerkit.figures.colours import CATEGORIES
+from finerkit.figures.panels import display_photo
+from finerkit.traits.crops import around, exemplar_regions
+from finerkit.traits.edit import names_of
+from finerkit.widgets.photos import LARGEST, encoded, jpeg
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: Pixels of a crop's side; it is shown at half of that or less, so that it is sharp on fine screens.
+CROP = 224
+
+
+class Photos:
+    """Files and sizes of the photos of some traits.
+
+    Parameters
+    ----------
+    traits
+        From `finerkit.find_traits`.
+    images
+        Like ``/images`` of their study.
+    """
+
+    def __init__(self, traits: xr.Dataset, images: xr.Dataset) -> None:
+        ids = traits["image"].values.astype(str)
+        sizes = traits["geometry"].sel(measure=["width", "height"]).values.astype(int)
+        self.paths = dict(zip(ids, images["path"].sel(image=ids).values.astype(str), strict=True))
+        self.sizes = {image: (int(w), int(h)) for image, (w, h) in zip(ids, sizes, strict=True)}
+        self.species = dict(zip(ids, traits["true_species"].values.astype(str), strict=True))
+
+
+def colour(k: int) -> str:
+    """Colour of a trait's outlines and points; black, which a dark page hides, is left out."""
+    usable = [c for c in CATEGORIES if c != "#000000"]
+    return usable[k % len(usable)]
+
+
+def row(traits: xr.Dataset, photos: Photos, k: int, count: int) -> dict[str, Any]:
+    """One trait: its name and numbers, and crops of the photos that show it best."""
+    one = traits.isel(trait=k)
+    kin = np.isin(traits["true_species"].values.astype(str), list(traits.attrs["references"]))
+    elsewhere = traits["shows"].values[kin & traits["margin"].notnull().values, k]
+    return {
+        "trait": k,
+        "name": str(one["trait"].item()),
+        "colour": colour(k),
+        "share": known(one["share_of_margin"]),
+        "prevalence": known(one["prevalence"]),
+        "elsewhere": known(elsewhere.mean()) if len(elsewhere) else None,
+        "stability": known(one["stability"]),
+        "off_animal": known(one["off_animal"]),
+        "border": known(one["border"]),
+        "background": bool(one["background"]),
+        "regions": int((traits["region_trait"].values == k).sum()),
+        "crops": [crop(traits, photos, i) for i in exemplar_regions(traits, k, count)],
+    }
+
+
+def crop(traits: xr.Dataset, photos: Photos, i: int) -> dict[str, Any]:
+    """One region: the square of its photo around it, as a picture, and the outlines of its trait there."""
+    image = str(traits["region_image"].values[i])
+    k = int(traits["region_trait"].values[i])
+    box = around(traits["region_box"].values[i], *photos.sizes[image])
+    there = (traits["region_image"].values == image) & (traits["region_trait"].values == k)
+    within = _within(box, photos.sizes[image])
+    return {
+        "region": i,
+        "image": image,
+        "species": photos.species[image],
+        "trait": k,
+        "evidence": float(traits["region_evidence"].values[i]),
+        "box": list(box),
+        "place": list(within),
+        "rings": [r for j in np.flatnonzero(there) for r in rings(traits, j)],
+        "photo": crop_jpeg(photos.paths[image], photos.sizes[image], within, CROP),
+    }
+
+
+def rings(traits: xr.Dataset, i: int) -> list[list[list[float]]]:
+    """Outlines of one region."""
+    return json.loads(str(traits["region_outline"].values[i]))
+
+
+def enlarged(traits: xr.Dataset, photos: Photos, image: str) -> dict[str, Any]:
+    """A whole photo at its file's resolution, with all outlines and what each trait adds to its margin."""
+    row = int(traits.indexes["image"].get_loc(image))
+    size = photos.sizes[image]
+    here = np.flatnonzero(traits["region_image"].values == image)
+    return {
+        "image": image,
+        "species": photos.species[image],
+        "size": list(size),
+        "photo": jpeg(photos.paths[image], *size, min(max(size), LARGEST)),
+        "regions": [
+            {"region": int(i), "trait": int(traits["region_trait"].values[i]), "rings": rings(traits, i)} for i in here
+        ],
+        "evidence": [known(v) for v in traits["trait_evidence"].values[row]],
+        "remainder": known(traits["remainder"][row]),
+        "margin": known(traits["margin"][row]),
+    }
+
+
+def matrix(traits: xr.Dataset) -> dict[str, Any]:
+    """Prevalence of each trait in each species: the target first, then the references, then others by name."""
+    first = [traits.attrs["target"], *traits.attrs["references"]]
+    species = [str(s) for s in traits["species"].values]
+    ordered = [s for s in first if s in species] + [s for s in species if s not in first]
+    values = traits["prevalence_by_species"].sel(species=ordered).transpose("trait", "species").values
+    counts = [int((traits["true_species"].values == s).sum()) for s in ordered]
+    return {
+        "species": ordered,
+        "photos": counts,
+        "traits": names_of(traits),
+        "values": [[known(v) for v in r] for r in values],
+    }
+
+
+def points(traits: xr.Dataset, at: np.ndarray) -> dict[str, Any]:
+    """Regions as points, packed: 13 bytes each."""
+    own = traits["true_species"].values == traits.attrs["target"]
+    of_target = own[traits.indexes["image"].get_indexer(traits["region_image"].values)]
+    return {
+        "xy": at.astype("<f4").tobytes(),
+        "trait": traits["region_trait"].values.astype("<f4").tobytes(),
+        "own": of_target.astype("<f4").tobytes(),
+    }
+
+
+def known(value: Any) -> float | None:
+    """A number for JSON, which has no NaN."""
+    return float(value) if math.isfinite(float(value)) else None
+
+
+def _within(box: tuple[float, ...], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = box
+    return max(left, 0.0), max(top, 0.0), min(right, float(size[0])), min(bottom, float(size[1]))
+
+
+@lru_cache(maxsize=2048)
+def crop_jpeg(path: str, size: tuple[int, int], within: tuple[float, float, float, float], pixels: int) -> bytes:
+    """Part of a photo as JPEG, its longer side at most `pixels`, as fine as the original has it."""
+    left, top, right, bottom = within
+    whole = display_photo(path, size, math.ceil(pixels * max(size) / max(right - left, bottom - top, 1)))
+    scale = whole.width / max(size[0], 1), whole.height / max(size[1], 1)
+    part = whole.crop(
+        (round(left * scale[0]), round(top * scale[1]), round(right * scale[0]), round(bottom * scale[1]))
+    )
+    return encoded(part)
