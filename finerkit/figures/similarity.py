@@ -7,8 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.cluster.hierarchy import dendrogram, linkage
-from scipy.spatial.distance import squareform
 
 from finerkit.figures.paper import PaperFigure
 from finerkit.figures.similarity_print import print_similarity
@@ -16,6 +14,7 @@ from finerkit.figures.similarity_screen import screen_similarity
 from finerkit.figures.words import counted, join, shown
 from finerkit.names import resolve
 from finerkit.similarity import similar_species
+from finerkit.similarity_tree import branches, similarity_tree
 from finerkit.store import as_study
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import xarray as xr
+
+    from finerkit.similarity_tree import Branch
 
 _COSINES = ("embedding", "weights")
 _LEGENDS = {
@@ -100,24 +101,22 @@ def similarity_of(
     matrix = scores.sel(target=names, species=names).values.astype(float)
     known = ~np.isnan(matrix).all(1)
     np.fill_diagonal(matrix, np.nan)
-    left_out = [n for n, k in zip(names, known, strict=True) if not k]
-    names = [n for n, k in zip(names, known, strict=True) if k]
+    matrix[~known] = matrix[:, ~known] = np.nan
+    tree = similarity_tree(matrix)
+    left_out = [n for i, n in enumerate(names) if i not in tree.order]
+    names = [names[i] for i in tree.order]
     if len(names) < 2:
         raise ValueError(
             f"A similarity map needs two species or more that by={by!r} can tell from. Got {len(names)} instead; "
             "fk.similar_species(study, by=...) shows the numbers of other measures."
         )
-    matrix = matrix[np.ix_(known, known)]
-    tree = _tree(matrix, top=1.0 if by in _COSINES else float(np.nanmax(matrix)))
-    drawn = dendrogram(tree, no_plot=True)
-    order = drawn["leaves"]
+    matrix = matrix[np.ix_(tree.order, tree.order)]
+    top = 1.0 if by in _COSINES else float(np.nanmax(matrix))
     signed = by in _COSINES
     return SimilarityMap(
-        names=tuple(shown(names[i]) for i in order),
-        values=matrix[np.ix_(order, order)],
-        branches=tuple(
-            np.column_stack([(np.array(x) - 5) / 10, y]) for x, y in zip(drawn["icoord"], drawn["dcoord"], strict=True)
-        ),
+        names=tuple(shown(n) for n in names),
+        values=matrix,
+        branches=tuple(_line(b, top) for b in branches(tree)),
         limits=_limits(matrix, signed),
         cmap="RdBu_r" if signed else "viridis",
         symmetric=bool(np.allclose(matrix, matrix.T, equal_nan=True)),
@@ -127,13 +126,12 @@ def similarity_of(
     )
 
 
-def _tree(matrix: np.ndarray, top: float) -> np.ndarray:
-    """SciPy's linkage of similarities, leaves ordered; what is not known counts as least similar."""
-    both = (matrix + matrix.T) / 2
-    distance = top - np.where(np.isnan(both), np.nanmin(both), both)
-    distance = np.maximum(distance, 0)
-    np.fill_diagonal(distance, 0)
-    return linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
+def _line(branch: Branch, top: float) -> np.ndarray:
+    """A fork as a line in steps of leaves and distance from them."""
+    height = max(top - branch.similarity, 0.0)
+    stems = [0.0 if np.isnan(end) else max(top - end, 0.0) for end in (branch.first_stem, branch.last_stem)]
+    places = [branch.first, branch.first, branch.last, branch.last]
+    return np.column_stack([places, [stems[0], height, height, stems[1]]])
 
 
 def _limits(matrix: np.ndarray, signed: bool) -> tuple[float, float]:
