@@ -53,9 +53,9 @@ test("colours run from the least to the most similar; gaps and the diagonal are 
 });
 
 test("cells grow and shrink with the place there is", () => {
-  const few = sizes(600, 10, 100);
+  const few = sizes(600, 10, 100, 50);
   assert.ok(few.named && few.tree + few.side + few.labels <= 600);
-  const many = sizes(600, 300, 100);
+  const many = sizes(600, 300, 100, 50);
   assert.ok(!many.named && many.cell > 1 && many.tree + many.side + many.labels <= 601);
 });
 

@@ -26,7 +26,7 @@ test("the map goes by the tree's order", () => {
   assert.equal(map.place("Alba una"), 1);
   assert.equal(map.place("Nemo visus"), -1);
   assert.deepEqual(map.alike(0, 5), [1]);
-  assert.match(pairWords(map, { row: 0, column: 1 }, numbers), /^Alba duo and Alba una: similarity 0\.50\. 0 of 4 .* 1 of 4 /);
+  assert.match(pairWords(map, { row: 0, column: 1 }, numbers), /^Alba duo and Alba una: similarity 0\.50; 0 of 4 .* 1 of 4 /);
   assert.match(pairWords(map, { row: 1, column: 0 }, numbers), /no number/);
   assert.equal(pairWords(map, { row: 1, column: 1 }, numbers), "Alba una: 3 of 4 photos (75 %) recognised.");
 });

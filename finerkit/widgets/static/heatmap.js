@@ -87,12 +87,12 @@ export function heat(matrix, n, low, high, table, out) {
   return out;
 }
 
-/** Sizes of the drawing, in CSS pixels, for `count` species in view on `width` pixels; `text` is the longest name's. */
-export function sizes(width, count, text, { least = 11, most = 46 } = {}) {
+/** Sizes of the drawing, in CSS pixels, for `count` species in view on `width` pixels; `text` and `below` are the widths of the longest names. */
+export function sizes(width, count, text, under, { least = 11, most = 46 } = {}) {
   const tree = Math.round(Math.max(36, Math.min(130, 0.17 * width)));
   const labels = Math.round(Math.min(text + 12, 190, 0.34 * width));
   const cell = Math.max(0.5, Math.min(most, (width - tree - labels) / count));
-  const below = cell >= least ? 96 : 20;
+  const below = cell >= least ? Math.round(0.87 * Math.min(88, under) + 18) : 20;
   return { tree, labels, cell, left: tree, top: 4, side: cell * count, height: Math.ceil(4 + cell * count + below), named: cell >= least };
 }
 

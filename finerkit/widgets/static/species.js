@@ -43,7 +43,7 @@ export function pairWords(map, { row, column }, numbers) {
   if (row === column) return `${shown(name)}: ${about(name, numbers)}.`;
   const value = map.at(row, column);
   const similarity = Number.isFinite(value) ? `similarity ${short(value)}` : "no number";
-  return `${shown(name)} and ${shown(other)}: ${similarity}. ${confused(name, other, numbers)}.`;
+  return `${shown(name)} and ${shown(other)}: ${similarity}; ${confused(name, other, numbers)}.`;
 }
 
 /** Typical photos of what is listed, by species; URLs are taken back when others arrive. */
@@ -161,6 +161,7 @@ function settings(model, choose, numbers, send) {
     legend: heatLegend(),
   };
   parts.view.node.hidden = n <= 20;
+  parts.by.node.hidden = sent.live === false; // on a page of its own there is no kernel to send another map
   const node = element("div", { class: "fk-tools", role: "group", "aria-label": "Settings" }, ...Object.values(parts).map((p) => p.node));
   const show = (map) => Object.values(parts).forEach((part) => part.show(map));
   return { node, show };

@@ -246,7 +246,8 @@ export function speciesMap(root, hooks) {
     const visible = count();
     start = Math.max(0, Math.min(map.n - visible, start));
     context.font = `600 12px ${colour.font}`;
-    s = sizes(width, visible, Math.max(...map.names.map((name) => context.measureText(shown(name)).width)));
+    const widest = (names) => Math.max(...names.map((name) => context.measureText(name).width));
+    s = sizes(width, visible, widest(map.names.map(shown)), widest(map.names.map((name) => abbreviated(shown(name)))));
     const dense = Math.max(1, window.devicePixelRatio || 1);
     canvas.width = Math.round(width * dense);
     canvas.height = Math.round(s.height * dense);
