@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--strength", type=float, nargs="+", default=[0, 0.6, 0.8, 1, 1.5])
     parser.add_argument("--fills", nargs="+", default=list(FILLS), choices=list(FILLS))
     parser.add_argument("--top", type=float, nargs="+", default=[0.05])
+    parser.add_argument("--detail", default="cell", choices=("cell", "fine"), help="grid of the maps")
     parser.add_argument("--per-species", type=int, help="so many photos of each, evenly spread")
     parser.add_argument("--curves", action="store_true", help="deletion and insertion too (20 forward passes per map)")
     parser.add_argument("--sanity", action="store_true", help="rank correlation with maps of shuffled weights too")
@@ -39,7 +40,7 @@ def main() -> None:
     parts: dict[str, list[xr.Dataset]] = {fill: [] for fill in options.fills}
     checks = []
     for species in study["species"]["species"].values:
-        pair = fk.compare(study, str(species), model=model, progress=False)
+        pair = fk.compare(study, str(species), detail=options.detail, model=model, progress=False)
         pair = pair.isel(image=spread(pair.sizes["image"], options.per_species))
         for fill in options.fills:
             parts[fill].append(measure(pair, fill, model, options))
