@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(verbs)
     _add_traits(verbs)
     _add_guide(verbs)
+    _add_lab(verbs)
     return parser
 
 
@@ -127,6 +128,15 @@ def _add_guide(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--title", help="default: How to tell A from B")
     verb.add_argument("--author", help="who answers for the page")
     verb.set_defaults(run=_guide)
+
+
+def _add_lab(verbs: argparse._SubParsersAction) -> None:
+    verb = verbs.add_parser("lab", help="copy the tutorials into a folder and open JupyterLab there")
+    folder = Path("finerkit-tutorials")
+    verb.add_argument("folder", nargs="?", type=Path, default=folder, help=f"folder of the copies (default: {folder})")
+    verb.add_argument("--no-browser", action="store_true", help="print JupyterLab's address, do not open a browser")
+    verb.add_argument("--copy-only", action="store_true", help="copy the tutorials, do not start JupyterLab")
+    verb.set_defaults(run=_lab)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -216,6 +226,17 @@ def _guide(options: argparse.Namespace) -> None:
         title=options.title, author=options.author, n_photos=options.photos, strength=options.strength,
     )  # fmt: skip
     print(f"Guide       {page} ({page.stat().st_size / 1e6:.1f} MB; opens in any browser, offline)")
+
+
+def _lab(options: argparse.Namespace) -> None:
+    from finerkit.lab import copy_tutorials, open_lab
+
+    done = copy_tutorials(options.folder)
+    print(f"{len(done.copied)} tutorials copied to {done.folder}, {len(done.same)} were there already.")
+    if done.kept:
+        print(f"Kept, since they differ from finerkit's: {', '.join(done.kept)}. Rename them to get fresh copies.")
+    if not options.copy_only:
+        open_lab(done.folder, ["--no-browser"] if options.no_browser else [])
 
 
 if __name__ == "__main__":
