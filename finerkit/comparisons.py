@@ -79,8 +79,8 @@ def compare(
         "cell": evidence on the grid of the features. "fine", for "cam": twice the rows and columns (28 x 28 for the
         embedded network). Each cell's evidence for a class is spread over the fine cells within 1.5 cells, in
         proportion to HiResCAM's evidence for that class there, and still adds up to the logit. Takes the photos and a
-        run of the network: 1.4 forward passes for one reference, 0.2 for each further one. Rendered traits are found
-        2.9 times as well at the pixel (average precision .40 against .14, see ``benchmarks/localisation.py``).
+        run of the network: 1.6 forward passes with one reference, 2.1 with three. Rendered traits are found 2.9 times
+        as well at the pixel (average precision .40 against .14, see ``benchmarks/localisation.py``).
     objective
         Default way of weighting the references in `finerkit.contrast`: "mean", "softmax" or "official".
     images
