@@ -49,7 +49,8 @@ def make_guide(folder):
     study = fk.analyze(images, model, folder / "study.zarr", progress=False)
     pair = fk.compare(study, TARGET, 2, progress=False)
     traits = fk.find_traits(pair, n_traits=2).assign_coords(trait=np.array(NAMES, object))
-    scores = fk.score(pair, [0, 1], ["relative_drop", "deletion"], steps=2, progress=False)
+    some = list(pair["image"].values[:2])
+    scores = fk.score(pair, [0, 1], ["relative_drop", "deletion"], steps=2, images=some, progress=False)
     path = fk.write_guide(folder / "guide.html", pair, traits, scores, author="<i>Me</i>", strength=0.7)
     return Guide(path, pair, traits, scores, study)
 
