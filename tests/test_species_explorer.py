@@ -153,6 +153,12 @@ def test_callbacks_hear_of_changes_and_their_errors_are_kept(explorer):
     assert "No species named 'nobody'" in explorer.error
 
 
+def test_two_species_are_enough(tmp_path):
+    explorer = fk.SpeciesExplorer(species_study(tmp_path, ["Alba"]))
+    assert (explorer.k, list(explorer.listed())) == (2, ["Alba duo"])  # Nemo visus has no number
+    assert explorer.snapshot().width > 400
+
+
 def test_hundreds_of_species_open_on_a_neighbourhood(tmp_path):
     study = species_study(tmp_path, [f"Genus{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)], photos=1)
     explorer = fk.SpeciesExplorer(study)

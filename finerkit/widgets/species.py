@@ -108,7 +108,7 @@ class SpeciesExplorer(Explorer):
         unknown = [name for name in state if not self.has_trait(name)]
         if unknown:
             raise TypeError(f"SpeciesExplorer has no attribute {unknown[0]!r}: its docstring lists them.")
-        first = {"by": next(iter(self._scores)), "in_view": self._usual_view()} | state
+        first = {"by": next(iter(self._scores)), "in_view": self._usual_view(), "k": 5} | state
         if not first.get("species"):
             first["species"] = self._closest(first["by"])
         super().__init__(_about=self._describe(), **first)

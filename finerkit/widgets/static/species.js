@@ -207,7 +207,7 @@ function render({ model, el }) {
     const left = sent.species.length - map.n;
     const words = sent.measures.find(([by]) => by === map.by)?.[2] ?? "";
     measure.textContent = `Similarity: ${words}. The tree joins species at their mean similarity (numbers below it). ` +
-      `Recognised and taken for: by ${numbers.heads}.${left ? ` ${left} species have no number by this measure.` : ""}`;
+      `Recognised and taken for: by ${numbers.heads}.${left ? ` Without a number by this measure: ${left} species.` : ""}`;
     heatmap.node.setAttribute("aria-label", `Similarity of ${map.n} species, ${shown(model.get("species"))} chosen. ${HELP}`);
   };
   const list = () => {
