@@ -103,7 +103,7 @@ def score_section(topic: Topic) -> Markup | None:
             species_name(topic.target),
             " is worth something if hiding what it marks changes the network’s mind, and if it does so more than a map "
             "of random cells, or one that simply marks edges. Each number is the mean over "
-            f"{counted(topic.scores.sizes['image'], 'photo')}; the best of a row is bold. {_verdict(rows)}",
+            f"{counted(_used(topic.scores), 'photo')}; the best of a row is bold. {_verdict(rows)}",
         ),
         tag(
             "div",
@@ -120,6 +120,11 @@ def score_section(topic: Topic) -> Markup | None:
         ),
         id="scores",
     )
+
+
+def _used(scores: xr.Dataset) -> int:
+    """Photos that could be scored."""
+    return int((scores["status"].values.astype(str) == "ok").sum())
 
 
 def _verdict(rows: list[Row]) -> str:

@@ -213,8 +213,8 @@ def _background(topic: Topic, doubtful: list[int]) -> list[Markup]:
         "p",
         tag("b", "Do not use for identification. "),
         f"{several} mostly beside the animal or along the photo’s border: the network has noticed how or where the "
-        "photos were taken, not the species. If it carries much of the margin, take photos of all species in the same "
-        "surroundings and compare again.",
+        "photos were taken, not the species. Where much of the margin comes from it, take photos of all species in the "
+        "same surroundings and compare again.",
         class_="warning",
     )
     return [tag("h3", "Probably background"), warning, *(_card(topic, k, doubtful=True) for k in doubtful)]
