@@ -83,5 +83,5 @@ def test_version_and_help(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     help_text = capsys.readouterr().out
-    for verb in ("demo", "analyze", "compare", "traits"):
+    for verb in ("demo", "analyze", "compare", "traits", "guide"):
         assert verb in help_text
