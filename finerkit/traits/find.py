@@ -84,7 +84,7 @@ def find_traits(
         any.
     masks
         Animal masks, to tell background: a function or mapping from image id to a boolean (height, width) array, pixel
-        by pixel with the upright original. Without them only the photo's border is looked at.
+        by pixel with the upright original. Without them only the photo's border is looked at. They change no trait.
     study, model
         Where the comparison's own study cannot be found, or its model not be loaded by name.
     name
@@ -98,7 +98,10 @@ def find_traits(
         Per image and trait: ``trait_evidence`` (logits, the phenotype table), ``shows``. Per image: ``remainder``,
         ``margin`` (``trait_evidence.sum("trait") + remainder == margin``), ``true_species``, the study's metadata,
         ``label`` (trait index of each cell, -1 none). Per trait: ``share_of_margin``, ``prevalence``,
-        ``prevalence_by_species``, ``stability``, ``off_animal`` (NaN without masks), ``border``, ``background``,
+        ``prevalence_by_species``, ``evidence_by_species`` (mean, in logits: what tells the species apart is what the
+        target's photos have more of than the references'), ``stability``, ``off_animal`` (share of the evidence in
+        cells farther than a cell from the animal; NaN without masks), ``border``, ``background`` (most of it lies off
+        the animal, or at the border where there are no masks; see also `finerkit.test_background`),
         ``position_x``, ``position_y`` (0 to 1 over the animal's box, or over the photo without masks), ``exemplar``
         (ids, best first). Per region: ``region_image``, ``region_trait``, ``region_evidence``, ``region_cells``,
         ``region_box`` (left, top, right, bottom) and ``region_outline`` (JSON polygons), in pixels of the upright

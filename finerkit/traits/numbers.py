@@ -40,8 +40,8 @@ def trait_numbers(
     Returns
     -------
     xarray.Dataset
-        ``trait_evidence``, ``shows``, ``share_of_margin``, ``prevalence``, ``prevalence_by_species``, ``label``,
-        ``exemplar``.
+        ``trait_evidence``, ``shows``, ``share_of_margin``, ``prevalence``, ``prevalence_by_species``,
+        ``evidence_by_species``, ``label``, ``exemplar``.
     """
     failed = np.isnan(maps).any((1, 2))
     evidence = _evidence(label, maps, n_traits)
@@ -50,6 +50,7 @@ def trait_numbers(
     shows = _shows(evidence, own, presence)
     names = np.unique(species.astype(str))
     by_species = [shows[(species == s) & ~failed].mean(0) for s in names]
+    means = [evidence[(species == s) & ~failed].mean(0) for s in names]
     return xr.Dataset(
         {
             "trait_evidence": (("image", "trait"), evidence, {"units": "logit", "comment": "the phenotype table"}),
@@ -57,6 +58,7 @@ def trait_numbers(
             "share_of_margin": ("trait", evidence[own].sum(0) / (evidence.sum(1) + remainder)[own].sum()),
             "prevalence": ("trait", shows[own].mean(0)),
             "prevalence_by_species": (("species", "trait"), np.array(by_species)),
+            "evidence_by_species": (("species", "trait"), np.array(means), {"units": "logit", "comment": "mean"}),
             "label": (("image", "y", "x"), label.astype(np.int16)),
             "exemplar": (("trait", "rank"), _exemplars(images, evidence, own)),
         },

@@ -20,6 +20,11 @@ Masks = Callable[[str], np.ndarray] | Mapping[str, np.ndarray] | None
 #: outermost ring of cells).
 BACKGROUND = 0.5
 
+#: A cell is off the animal if no pixel of the animal lies in it or within this many cells of it. A cell sees beyond its
+#: borders, so that evidence of the animal spills into the cells around it; and a thin part (a tail, an antenna) covers
+#: little of any cell, so that the share of a cell's area that is animal would call it background.
+MARGIN = 1.0
+
 
 def trait_places(
     cells: Cells,
@@ -64,7 +69,7 @@ def cell_where(cells: Cells, photos: xr.Dataset, place: np.ndarray, own: np.ndar
     maps = np.full((*cells.maps.shape, 3), np.nan, np.float32)
     maps[cells.photo, cells.y, cells.x] = np.stack(_on_animal(cells, photos, place, own, masks), 1)
     frame = "the animal's bounding box" if masks is not None else "the photo"
-    comment = f"share of the cell off the animal; centre, 0 to 1 over {frame}"
+    comment = f"1 if no pixel of the animal lies in the cell or within {MARGIN:g} cells of it, else 0; centre, 0 to 1 over {frame}"
     return xr.DataArray(
         maps,
         {"where": np.array(["off_animal", "x", "y"], object)},
@@ -86,7 +91,7 @@ def summarise(label: np.ndarray, maps: np.ndarray, own: np.ndarray, where: xr.Da
     background = np.where(np.isnan(out["off_animal"]), out["border"], out["off_animal"]) > BACKGROUND
     frame = where.attrs["frame"]
     comments = {
-        "off_animal": "share of the evidence off the animal",
+        "off_animal": f"share of the evidence in cells farther than {MARGIN:g} cells from the animal",
         "border": "share of the evidence in the outermost ring of cells",
         "position_x": f"mean position, 0 left to 1 right of {frame}",
         "position_y": f"mean position, 0 top to 1 bottom of {frame}",
@@ -113,7 +118,7 @@ def cell_places(study: xr.DataTree, photos: xr.Dataset) -> np.ndarray:
 def _on_animal(
     cells: Cells, photos: xr.Dataset, place: np.ndarray, own: np.ndarray, masks: Masks
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each cell: share of its area off the animal (NaN without mask), and its centre's position, 0 to 1."""
+    """For each cell: whether it is off the animal (1, 0; NaN without mask), and its centre's position, 0 to 1."""
     left, top, width, height = place[cells.photo].T
     centre_x, centre_y = left + (cells.x + 0.5) * width, top + (cells.y + 0.5) * height
     x, y = centre_x / photos["width"].values[cells.photo], centre_y / photos["height"].values[cells.photo]
@@ -125,16 +130,31 @@ def _on_animal(
         if mask is None or not mask.any():
             continue
         mine = cells.photo == i
-        total = np.pad(mask.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-        x0, x1 = (np.clip(np.rint(left[mine] + (cells.x[mine] + d) * width[mine]), 0, mask.shape[1]) for d in (0, 1))
-        y0, y1 = (np.clip(np.rint(top[mine] + (cells.y[mine] + d) * height[mine]), 0, mask.shape[0]) for d in (0, 1))
-        x0, x1, y0, y1 = (v.astype(int) for v in (x0, x1, y0, y1))
-        area = np.maximum((x1 - x0) * (y1 - y0), 1)
-        off[mine] = 1 - (total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]) / area
+        off[mine] = off_cells(mask, place[i], cells.x[mine], cells.y[mine])
         across, down = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
         x[mine] = (centre_x[mine] - across[0]) / (across[-1] + 1 - across[0])
         y[mine] = (centre_y[mine] - down[0]) / (down[-1] + 1 - down[0])
     return off, x, y
+
+
+def off_cells(mask: np.ndarray, place: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Whether cells lie off the animal: no pixel of it in the cell, or within `MARGIN` cells of it.
+
+    Parameters
+    ----------
+    mask
+        Boolean (height, width) of the upright photo.
+    place
+        Left, top, cell width and cell height, in its pixels.
+    x, y
+        Column and row of each cell.
+    """
+    left, top, width, height = place
+    total = np.pad(mask.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    side = (-MARGIN, 1 + MARGIN)
+    x0, x1 = (np.clip(np.rint(left + (x + d) * width), 0, mask.shape[1]).astype(int) for d in side)
+    y0, y1 = (np.clip(np.rint(top + (y + d) * height), 0, mask.shape[0]).astype(int) for d in side)
+    return total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0] == 0
 
 
 def mask_of(masks: Masks, image: str, photo: xr.Dataset) -> np.ndarray | None:

@@ -15,11 +15,11 @@ from finerkit.names import resolve
 from finerkit.store import study_of
 from finerkit.traits import edit
 from finerkit.traits.regroup import as_traits
-from finerkit.traits.save import group_of, save, store_path
+from finerkit.traits.saving import group_of, save, store_path
 from finerkit.widgets.base import Explorer, one_of
 from finerkit.widgets.projection import PROJECTIONS, available, follow, project
 from finerkit.widgets.trait_snapshot import trait_snapshot
-from finerkit.widgets.trait_state import Photos, crop, enlarged, matrix, points, row
+from finerkit.widgets.trait_state import Photos, colour, crop, enlarged, matrix, points, row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -217,10 +217,11 @@ class TraitExplorer(Explorer):
             self._before.append(self._data)
         self._data = traits
         self._saved = False if self._can_save() else None
-        self.regions, self.region = [], -1
-        self.ticked = [name for name in self.ticked if name in edit.names_of(traits)]
-        self._tell()
-        self._enlarge()
+        with self.hold_sync():  # the browser never sees points of one state with names of another
+            self.regions, self.region = [], -1
+            self.ticked = [name for name in self.ticked if name in edit.names_of(traits)]
+            self._tell()
+            self._enlarge()
         if self.autosave:
             try:
                 self.save()
@@ -296,8 +297,7 @@ class TraitExplorer(Explorer):
         self._send_points()
 
     def _tell(self) -> None:
-        with self.hold_trait_notifications():
-            self.set_trait("edits", edit.history(self._data))
+        self.set_trait("edits", edit.history(self._data))
         self.page = min(self.page, -(-self._data.sizes["trait"] // self.page_size) - 1)
         self._send_about()
         self._send_rows()
@@ -313,6 +313,7 @@ class TraitExplorer(Explorer):
             "strength": float(self._data.attrs["strength"]),
             "photos": int((self._data["true_species"].values == target).sum()),
             "names": edit.names_of(self._data),
+            "colours": [colour(k) for k in range(self._data.sizes["trait"])],
             "projections": available(),
             "editable": True,
             "undo": len(self._before),

@@ -1,19 +1,12 @@
 // The trait explorer: the traits of finerkit.TraitExplorer enter; rows of crops, a map of regions and a matrix leave.
-import { chooser, element, errorLine, floats, keepKeys, listeners, sender, short, shown, toggle } from "./dom.js";
+import { chooser, element, errorLine, floats, keepKeys, listeners, nextFrame, sender, short, shown, toggle } from "./dom.js";
 import { marker, tally } from "./lasso.js";
 import { cropped, drawing, fileOf, heatTable, percent, swatch, whole } from "./regions.js";
 import { scatter } from "./scatter.js";
 
 const PATIENCE = 8000; // milliseconds without an answer after which the kernel is asked about
 
-/** Colour of every trait, also of those on other pages. */
-export function coloursOf(names, rows) {
-  const known = new Map(rows.map((r) => [r.trait, r.colour]));
-  const cycle = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
-  return names.map((_, k) => known.get(k) ?? cycle[k % cycle.length]);
-}
-
-/** What the library did, in words: one entry of the history. */
+/** What a person did, in words: one entry of the history. */
 export function told(entry) {
   const quoted = (names) => names.map((n) => `“${n}”`).join(" and ");
   if (entry.edit === "rename") return `“${entry.trait}” renamed “${entry.name}”`;
@@ -100,6 +93,7 @@ function rowOf(row, context) {
     element("div", { class: "fk-trait-head" }, tick, swatch(row.trait, row.colour), nameField(row, editable, ask), flag),
     figures, element("div", { class: "fk-numbers", text: [`${row.regions} regions`, doubts(row)].filter(Boolean).join(", ") }), actions);
   const crops = element("div", { class: "fk-crops" }, ...cropButtons(row.crops, colours, open, keep));
+  crops.style.setProperty("--fk-across", Math.max(row.crops.length, 4));
   const node = element("article", { class: "fk-trait", "aria-label": row.name }, about, crops);
   node.classList.toggle("fk-dimmed", row.background);
   return node;
@@ -118,7 +112,8 @@ function traitRows(model, context) {
     if (held) node.querySelector(`[data-key="${held}"]`)?.focus();
   };
   const ticks = () => node.querySelectorAll("[data-key^=tick]").forEach((box, i) => (box.checked = model.get("ticked").includes(model.get("_rows").rows[i]?.name)));
-  return { node, show, ticks, drop: () => ends.forEach((end) => end()) };
+  const names = () => node.querySelectorAll(".fk-trait-name").forEach((input, i) => input !== document.activeElement && (input.value = model.get("_rows").rows[i].name));
+  return { node, show, ticks, names, drop: () => ends.forEach((end) => end()) };
 }
 
 /** Merge, undo, save and what is known of them. */
@@ -201,7 +196,8 @@ function lookedAt(model, context) {
     const trait = floats(model.get("_points").trait)[i];
     const title = element("div", { class: "fk-trait-head" }, swatch(trait, colours[trait]), element("b", { class: "fk-name", text: about.names[trait] ?? "" }));
     if (!crop) {
-      node.replaceChildren(element("div", { class: "fk-crop fk-waiting" }), title);
+      const wait = about.editable ? element("div", { class: "fk-crop fk-waiting" }) : element("p", { class: "fk-note", text: "Its picture is not on this page." });
+      node.replaceChildren(wait, title);
       return;
     }
     const picture = cropButtons([crop], colours, open, (end) => ends.push(end));
@@ -284,10 +280,10 @@ function render({ model, el }) {
     const about = model.get("_about");
     const rows = model.get("_rows").rows;
     const crops = new Map([...rows.flatMap((r) => r.crops), ...model.get("_picked")].map((c) => [c.region, c]));
-    return { model, send, ask, open, crops, editable: about.editable, colours: coloursOf(about.names, rows) };
+    return { model, send, ask, open, crops, editable: about.editable, colours: about.colours };
   };
   const title = element("h2");
-  const lead = element("p", { class: "fk-note" });
+  const lead = element("p", { class: "fk-note fk-lead" });
   const tools = toolbar(model, send, ask, line);
   const rows = traitRows(model, context);
   const pages = pager(model, send);
@@ -340,7 +336,8 @@ function render({ model, el }) {
   const root = element("section", { class: "fk fk-trait-explorer", "aria-label": model.get("_about").title }, title, lead, tools.node,
     rows.node, pages.node, element("div", { class: "fk-sides" }, mapSide, tableSide), photo.node);
   root.append(errorLine(model, listen));
-  listen(["change:_rows", "change:_points", "change:_matrix"], fill);
+  listen(["change:_rows", "change:_points", "change:_matrix"], nextFrame(fill));
+  listen(["change:error"], rows.names); // a name that was refused goes
   listen(["change:_about", "change:edits", "change:ticked", "change:autosave"], tools.show);
   listen(["change:ticked"], rows.ticks);
   listen(["change:page", "change:page_size"], pages.show);
