@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+_GROUP = "zarr.json"  # makes a folder a group
+
+
 def save(traits: xr.Dataset) -> Path:
     """Write traits into the study they came from, in place of what is there under their name.
 
@@ -70,6 +73,8 @@ def group_of(traits: xr.Dataset) -> str:
 
 def _exchange(new: Path, place: Path, old: Path) -> None:
     place.parent.mkdir(exist_ok=True)
+    if not (place.parent / _GROUP).exists():
+        shutil.copy(new.parent / _GROUP, place.parent)
     if place.exists():
         place.rename(old)
     try:
