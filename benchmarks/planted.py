@@ -40,7 +40,9 @@ def main() -> None:
             "lacks": one_side(images, study, pair.lacks, pair.shows),
         }
     result["mean"] = {side: mean_of([p[side] for p in result["pairs"].values()]) for side in ("shows", "lacks")}
+    result["background"] = {"without_shortcut": {p.genus: background(images, study, p) for p in PAIRS}}
     images, study = studied(options.folder, options.shortcut_photos, shortcut=True)
+    result["background"]["with_shortcut"] = {p.genus: background(images, study, p) for p in PAIRS}
     result["shortcut"] = {"photos_per_species": options.shortcut_photos} | {
         p.genus: shortcut(images, study, p.shows, p.lacks) for p in PAIRS
     }
@@ -76,11 +78,14 @@ def one_side(images, study, target: str, reference: str) -> dict:
     signed = fk.contrast(pair, 1.0, relu=False).compute().values.sum((1, 2))
     traits = fk.find_traits(pair, study=study, masks=lambda i: mask(images, i))
     adds_up = np.abs(traits["trait_evidence"].sum("trait") + traits["remainder"] - traits["margin"]).max().item()
-    top = int(traits["share_of_margin"].values.argmax())
+    more = traits["evidence_by_species"].sel(species=target) - traits["evidence_by_species"].sel(species=reference)
+    top = int(more.values.argmax())  # what the target's photos have more of
     label = traits["label"].sel(image=ids).values
     touched = [np.any((label[k] == top) & on[k]) for k in seen]
     having = [np.any(label[k] == top) for k in seen]
     touched_near = [np.any((label[k] == top) & maximum_filter(on[k], 3)) for k in seen]
+    evidence = np.maximum(maps[seen, STRENGTHS.index(1.0)], 0) * (label[seen] == top)
+    near = np.stack([maximum_filter(on[k], 3) for k in seen])
     return {
         "photos": len(ids),
         "photos_with_trait_in_view": len(seen),
@@ -96,7 +101,10 @@ def one_side(images, study, target: str, reference: str) -> dict:
         "top_trait_found": np.mean(having),
         "top_trait_touches": np.mean(touched),
         "top_trait_touches_within_a_cell": np.mean(touched_near),
+        "top_trait_touches_where_found": np.sum(touched) / np.sum(having),
+        "top_trait_evidence_within_a_cell": (evidence * near).sum() / evidence.sum(),
         "largest_additivity_error": adds_up,
+        "off_animal": traits["off_animal"].values,
         "background_traits": int(traits["background"].sum()),
     }
 
@@ -106,16 +114,24 @@ def shortcut(images, study, target: str, reference: str) -> dict:
     pair = fk.compare(study, target, [reference], progress=False)
     traits = fk.find_traits(pair, study=study, masks=lambda i: mask(images, i))
     flagged = traits["background"].values
-    without = fk.find_traits(pair, study=study, name="without masks")
     return {
         "n_traits": traits.sizes["trait"],
         "flagged": bool(flagged.any()),
         "flagged_share_of_margin": traits["share_of_margin"].values[flagged].sum(),
         "off_animal": traits["off_animal"].values,
         "share_of_margin": traits["share_of_margin"].values,
-        "flagged_without_masks": bool(without["background"].any()),
         "pair_accuracy": pair_accuracy(study, next(p for p in PAIRS if p.shows == target)),
     }
+
+
+def background(images, study, pair) -> dict:
+    """Whether heads that have not seen the photos tell the species apart by what is off the animal."""
+    found = fk.test_background(
+        fk.compare(study, pair.shows, [pair.lacks], progress=False), lambda i: mask(images, i), study=study
+    )
+    off = found.sel(place="off_animal")
+    numbers = {name: off[name].item() for name in ("difference", "standard_error", "share", "p")}
+    return {"flagged": bool(found["background"])} | numbers
 
 
 def cells_of(truth: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
@@ -147,6 +163,7 @@ def weights(pixels: int, cells: int) -> np.ndarray:
 
 def mean_of(rows: list[dict]) -> dict:
     keys = ("on_trait", "near_trait", "near_by_chance", "top_trait_touches", "top_trait_touches_within_a_cell")
+    keys += ("top_trait_touches_where_found", "top_trait_evidence_within_a_cell")
     out = {k: float(np.mean([r[k] for r in rows])) for k in keys}
     precision = {s: float(np.mean([r["pixel_precision"][s] for r in rows])) for s in map(str, STRENGTHS)}
     out["pixel_precision"] = precision

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HEADS = ("linear", "nearest_mean", "model")
 
@@ -127,21 +130,85 @@ def cross_validate(
             f"{', '.join(few[:8])}{', ...' if len(few) > 8 else ''}. Their accuracy is uncertain.",
             stacklevel=3,
         )
-    units = len(labels) if groups is None else len(np.unique(groups))
-    folds = min(folds, units)
     logits = np.full((len(labels), len(species)), np.nan)
-    if folds < 2:
-        return logits
-    splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")  # said above, with names
-        parts = list(splitter.split(embedding, _stratifiable(labels, folds), groups))
-    for train, test in parts:
-        if len(np.unique(labels[train])) < 2:
-            continue
-        head = fit_head(embedding[train], labels[train], kind, C)
+    for test, head in held_out_heads(embedding, labels, kind, folds, groups, seed, C):
         logits[np.ix_(test, np.searchsorted(species, head.species))] = head.logits(embedding[test])
     return logits
+
+
+def held_out_heads(
+    embedding: np.ndarray,
+    labels: np.ndarray,
+    kind: str = "linear",
+    folds: int = 5,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+    C: float = 1.0,
+) -> Iterator[tuple[np.ndarray, Head]]:
+    """Fit the heads of cross-validation, and say which photos each has not seen.
+
+    Parameters
+    ----------
+    embedding, labels, kind, folds, groups, seed, C
+        See `cross_validate`.
+
+    Yields
+    ------
+    test : numpy.ndarray
+        Positions of the photos that the head has not seen; every photo once, unless its fold leaves fewer than two
+        species to learn.
+    head : Head
+        Fitted on the others; species that are absent from them are absent from it.
+    """
+    units = len(labels) if groups is None else len(np.unique(groups))
+    folds = min(folds, units)
+    if folds < 2:
+        return
+    splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")  # `cross_validate` says it, with names
+        parts = list(splitter.split(embedding, _stratifiable(labels, folds), groups))
+    for train, test in parts:
+        if len(np.unique(labels[train])) >= 2:
+            yield test, fit_head(embedding[train], labels[train], kind, C)
+
+
+def held_out_heads_of(study: xr.DataTree) -> Iterator[tuple[np.ndarray, Head]]:
+    """Fit again the heads that a study was cross-validated with: ids of photos, and a head that has not seen them.
+
+    Parameters
+    ----------
+    study
+        Whose head was trained on its own photos.
+
+    Yields
+    ------
+    images : numpy.ndarray
+        Ids.
+    head : Head
+        Fitted on the study's other photos.
+
+    Raises
+    ------
+    ValueError
+        If the study's head is the network's own, which was not trained on these photos.
+    """
+    attrs = study["species"].attrs
+    if attrs.get("head") not in ("linear", "nearest_mean"):
+        raise ValueError(
+            "Only a head trained on the study's photos can be cross-validated: expected a study from "
+            f"fk.analyze(..., head='linear'). Got head={attrs.get('head')!r} instead, which has seen none of them."
+        )
+    images = study["images"].to_dataset()
+    labels = usable_labels(images)
+    known = np.flatnonzero(labels != "")
+    groups = _members(images[attrs["groups"]].values[known]) if attrs["groups"] else None
+    stored = study["features"].to_dataset()["embedding"]
+    ids = images["image"].values[known]
+    embedding = stored.isel(image=stored.indexes["image"].get_indexer(ids)).values
+    settings = attrs["head"], int(attrs["folds"]), groups, int(attrs["seed"]), float(attrs["C"])
+    for test, head in held_out_heads(embedding, labels[known], *settings):
+        yield ids[test], head
 
 
 def _stratifiable(labels: np.ndarray, folds: int) -> np.ndarray:

@@ -98,6 +98,25 @@ def test_relative_drop_by_hand(pair):
     np.testing.assert_allclose(scores.probability_reference, sigmoid(-0.5), atol=1e-6)
 
 
+def test_margin_drop_by_hand(pair):
+    scores = fk.score(pair, [0, 1], ["margin_drop", "relative_drop"], top=TOP, progress=False)
+    # The margin 3 - 2.5 becomes 2.75 - 2.5; red, which both share, changes nothing.
+    np.testing.assert_allclose(contrast_of(scores, "margin_drop", top=TOP), 0.25, atol=1e-6)
+    np.testing.assert_allclose(contrast_of(scores, "margin_drop", 0, top=TOP), 0, atol=1e-6)
+    assert scores["margin_drop"].attrs["units"] == "logit"
+    assert scores.attrs["judge"] == "trained"
+
+
+def test_photos_are_judged_by_heads_that_have_not_seen_them(pair, colours):
+    scores = fk.score(pair, 1, "relative_drop", top=TOP, judge="held_out", progress=False)
+    logit = fk.open_study(colours)["predictions"]["logit"].sel(image=scores.image.values).values.astype(float)
+    p = np.exp(logit) / np.exp(logit).sum(1, keepdims=True)  # species in alphabetical order: other, own
+    np.testing.assert_allclose(scores.probability, p[:, 1], rtol=1e-4)
+    np.testing.assert_allclose(scores.probability_reference, p[:, 0], rtol=1e-4)
+    assert (contrast_of(scores, "relative_drop", top=TOP) > 0).all()
+    assert scores.attrs["judge"] == "held_out"
+
+
 def test_deletion_and_insertion_by_hand(pair):
     scores = fk.score(pair, 1.0, ["deletion", "insertion"], steps=4, progress=False)
     np.testing.assert_allclose(scores.step, [0, 0.25, 0.5, 0.75, 1])

@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, ttest_ind
 from sklearn.cluster import KMeans, SpectralClustering
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import StandardScaler
 
 import finerkit as fk
 from finerkit.traits import export
 from finerkit.traits.cells import strong_cells
 from finerkit.traits.clusters import bootstrap_stability, centres, choose_number, find_space
+from finerkit.traits.place import MARGIN, off_cells
 from finerkit.traits.regions import cells_shape, find_regions, polygons
 
 TARGET, REFERENCE = "Alba una", "Alba duo"
@@ -23,12 +27,12 @@ N, GRID, CHANNELS = 24, 6, 12
 def planted(seed=0, background=False):
     """A study in memory: the target has trait A in all photos, and B in the females; so has the reference B.
 
-    A lies at cells (1, 1) and (1, 2), B at (4, 3), or in the corner (0, 0) with `background`.
+    A lies at cells (1, 1) and (1, 2), B at (4, 3), or in the corner (5, 5) with `background`.
     """
     rng = np.random.default_rng(seed)
     F = np.abs(rng.normal(0, 1e-4, (2 * N, GRID, GRID, CHANNELS)))
     female = np.arange(2 * N) % 2 == 0
-    b = (0, 0) if background else (4, 3)
+    b = (5, 5) if background else (4, 3)
     for i in range(2 * N):
         if i < N:
             F[i, 1, 1:3, :3] += rng.uniform(0.8, 1.2, (2, 3)) * [1, 0.5, 0]
@@ -56,6 +60,7 @@ def planted(seed=0, background=False):
          "prototype": (("species", "feature"), np.stack([embedding[:N].mean(0), embedding[N:].mean(0)]))},
         {"species": [TARGET, REFERENCE]},
     )  # fmt: skip
+    species.attrs = {"head": "linear", "folds": 4, "groups": "", "seed": 0, "C": 1.0}
     features = xr.Dataset(
         {"embedding": (("image", "feature"), embedding), "feature_map": (("image", "y", "x", "feature"), F)},
         {"image": ids},
@@ -178,6 +183,81 @@ def test_background_is_flagged():
     np.testing.assert_allclose(found.position_y[0], 0.5, atol=0.05)
     with pytest.raises(ValueError, match=r"must be \(height, width\) = \(60, 120\). Got shape \(120, 60\)"):
         fk.find_traits(pair, n_traits=2, study=study, masks=lambda image: animal.T)
+
+
+def test_a_cell_is_off_the_animal_if_none_is_near():
+    rng = np.random.default_rng(0)
+    mask = np.zeros((70, 130), bool)
+    mask[rng.integers(10, 60, 3), rng.integers(10, 120, 3)] = True  # thin as can be: three pixels
+    left, top, width, height = -4, 3, 20, 10  # the grid begins outside the photo and ends within
+    y, x = (v.ravel() for v in np.indices((6, 6)))
+    found = off_cells(mask, np.array([left, top, width, height]), x, y)
+    down, across = np.nonzero(mask)
+    for cell, off in zip(zip(x, y, strict=True), found, strict=True):
+        begin_x, begin_y = left + (cell[0] - MARGIN) * width, top + (cell[1] - MARGIN) * height
+        wide, high = (1 + 2 * MARGIN) * width, (1 + 2 * MARGIN) * height
+        near = (across >= begin_x) & (across < begin_x + wide) & (down >= begin_y) & (down < begin_y + high)
+        assert off == (not near.any())
+    assert 0 < found.sum() < len(found)
+
+
+def animal_at(*cells):
+    mask = np.zeros((60, 120), bool)
+    for y, x in cells:
+        mask[10 * y : 10 * y + 10, 20 * x : 20 * x + 20] = True
+    return mask
+
+
+def test_a_background_that_tells_the_species_apart_is_found(study, pair):
+    here = fk.test_background(pair, lambda image: animal_at((1, 1), (1, 2)), study=study, permutations=199)
+    assert not here.background  # B is off the animal, but as often in the reference
+    assert here.p.sel(place="on_animal") == pytest.approx(1 / 200)
+    np.testing.assert_allclose(here.share, [1, 0], atol=0.1)
+    elsewhere = fk.test_background(pair, lambda image: animal_at((4, 3)), study=study, permutations=199)
+    assert elsewhere.background
+    np.testing.assert_allclose(elsewhere.share, [0, 1], atol=0.1)
+    np.testing.assert_allclose(elsewhere.cells.sum(), 1)
+    np.testing.assert_allclose(elsewhere.difference.sum(), here.difference.sum())
+
+
+def test_the_background_is_judged_by_heads_that_have_not_seen_the_photo(study, pair):
+    """Against scikit-learn: the contrast of the folds' own coefficients, over the cells off the animal."""
+    found = fk.test_background(pair, lambda image: animal_at((4, 3)), study=study, permutations=9)
+    F = study["features"]["feature_map"].values.astype(float)
+    X = study["features"]["embedding"].values.astype(float)
+    species = study["images"]["species"].values.astype(str)
+    off = np.ones((GRID, GRID), bool)
+    off[3:6, 2:5] = False
+    expected = np.empty(2 * N)
+    for train, test in StratifiedKFold(4, shuffle=True, random_state=0).split(X, species):
+        scaler = StandardScaler().fit(X[train])
+        head = LogisticRegression(max_iter=2000).fit(scaler.transform(X[train]), species[train] == TARGET)
+        expected[test] = (F[test] @ (head.coef_[0] / scaler.scale_) * off).sum((1, 2)) / GRID**2
+    order = study["images"].indexes["image"].get_indexer(found.image.values)
+    np.testing.assert_allclose(found.evidence.sel(place="off_animal"), expected[order], rtol=1e-3, atol=1e-4)
+    own = species == TARGET
+    p = ttest_ind(expected[own], expected[~own], equal_var=False)
+    t = found.difference / found.standard_error
+    assert t.sel(place="off_animal") == pytest.approx(p.statistic, rel=1e-3)
+
+
+def test_backgrounds_that_cannot_be_tested(study, pair):
+    with pytest.raises(ValueError, match=r"at least two each with a mask .* Got 24 and 0: pass masks="):
+        fk.test_background(pair, {i: animal_at((1, 1)) for i in pair.image.values}, study=study)
+    with pytest.raises(ValueError, match="test_background needs a comparison whose evidence adds up"):
+        fk.test_background(pair.assign_attrs(method="gradcam"), {}, study=study)
+    own_head = planted()
+    own_head["species"].attrs["head"] = "model"
+    with pytest.raises(ValueError, match="Only a head trained on the study's photos can be cross-validated"):
+        fk.test_background(pair, lambda image: animal_at((1, 1)), study=own_head)
+
+
+def test_mean_evidence_of_each_species(traits):
+    for name in (TARGET, REFERENCE):
+        mean = traits.trait_evidence.values[traits.true_species.values == name].mean(0)
+        np.testing.assert_allclose(traits.evidence_by_species.sel(species=name), mean)
+    more = traits.evidence_by_species.sel(species=TARGET) - traits.evidence_by_species.sel(species=REFERENCE)
+    assert more.values.argmax() == 0  # A: B is as strong in the reference
 
 
 def test_regions_lie_at_their_pixels(traits):

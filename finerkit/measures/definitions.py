@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 #: Metrics by what they need: the network, masks of the animal, masks of the trait.
-NETWORK_METRICS = ("relative_drop", "deletion", "insertion")
+NETWORK_METRICS = ("relative_drop", "margin_drop", "deletion", "insertion")
 MASK_METRICS = ("energy", "pointing")
 TRAIT_METRICS = ("trait_precision", "trait_recall", "average_precision")
+#: Those that hide the strongest share `top`; they need the same forward passes.
+DROPS = ("relative_drop", "margin_drop")
 METRICS = (*NETWORK_METRICS, *MASK_METRICS, *TRAIT_METRICS)
 
 #: The contrast itself and what it has to beat.
@@ -42,6 +44,13 @@ PER_MAP = {
         "p* after hiding the share `top` of the input pixels that the map ranks highest; higher is better",
         "Zhang et al.: Finer-CAM, CVPR 2025, arXiv 2501.11309",
         "top",
+    ),
+    "margin_drop": Definition(
+        "drop of the margin",
+        "logit",
+        "(y_t - y_r) - (y_t* - y_r*): as relative_drop, of logits, which do not saturate where the head is sure; "
+        "higher is better",
+        dim="top",
     ),
     "deletion": Definition(
         "deletion curve",

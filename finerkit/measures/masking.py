@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 
+from finerkit.measures.definitions import DROPS
 from finerkit.measures.maps import count_of, strongest_first
 
 if TYPE_CHECKING:
@@ -46,26 +48,32 @@ def masking_scores(
     Returns
     -------
     dict
-        ``relative_drop`` (map, top), ``deletion`` and ``insertion`` (map, step), their ``_area`` (map), as asked;
-        ``probability`` and ``probability_reference``, of the whole photo.
+        ``relative_drop`` and ``margin_drop`` (map, top), ``deletion`` and ``insertion`` (map, step), their ``_area``
+        (map), as asked; ``probability`` and ``probability_reference``, of the whole photo.
     """
     size = pixels.shape[0] * pixels.shape[1]
     jobs = _jobs(keys, asked, size)
     shown = {_photo_of(job, size): None for job in jobs.values()}  # in order, each once
     shown[(-1, "hide", 0)] = None
-    answers = judge.probabilities(_variants(pixels, keys, shown, hide))
-    found = dict(zip(shown, answers[:, [asked.target, asked.reference]], strict=True))
+    logits = judge.answers(_variants(pixels, keys, shown, hide))
+    both = [asked.target, asked.reference]
+    found = dict(zip(shown, softmax(logits, axis=1)[:, both], strict=True))
+    margin = dict(zip(shown, logits[:, both] @ [1, -1], strict=True))
     p, q = found[(-1, "hide", 0)]
     out: dict[str, np.ndarray] = {"probability": p, "probability_reference": q}
     for metric in asked.metrics:
-        shares = asked.top if metric == "relative_drop" else asked.steps
+        shares = asked.top if metric in DROPS else asked.steps
         values = np.full((len(keys), len(shares)), np.nan)
         for (name, m, s), job in jobs.items():
             if name == metric:
                 p_masked, q_masked = found[_photo_of(job, size)]
-                values[m, s] = (p - p_masked) - (q - q_masked) if metric == "relative_drop" else p_masked
+                values[m, s] = p_masked
+                if metric == "relative_drop":
+                    values[m, s] = (p - p_masked) - (q - q_masked)
+                elif metric == "margin_drop":
+                    values[m, s] = margin[(-1, "hide", 0)] - margin[_photo_of(job, size)]
         out[metric] = values
-        if metric != "relative_drop":
+        if metric not in DROPS:
             out[f"{metric}_area"] = np.trapezoid(values, asked.steps, axis=1)
     return out
 
@@ -75,7 +83,7 @@ def _jobs(keys: np.ndarray, asked: Asked, size: int) -> dict[tuple[str, int, int
     jobs = {}
     for metric in sorted(asked.metrics):
         action = "keep" if metric == "insertion" else "hide"
-        shares = asked.top if metric == "relative_drop" else asked.steps
+        shares = asked.top if metric in DROPS else asked.steps
         for m in np.flatnonzero(~np.isnan(keys).any((1, 2))):
             for s, share in enumerate(shares):
                 jobs[metric, int(m), s] = (int(m), action, count_of(share, size))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 
 from finerkit import store as disk
 from finerkit.similarity import head_species
+from finerkit.species import Head, held_out_heads_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     import xarray as xr
 
@@ -20,14 +20,19 @@ if TYPE_CHECKING:
 
 
 class Judge(NamedTuple):
-    """Softmax probabilities of all species of a study."""
+    """What a network says of photos: logits of all species of a study."""
 
     species: list[str]
     logits: Callable[[np.ndarray], np.ndarray]  # uint8 (batch, S, S, 3) -> (batch, species)
     batch_size: int
+    held_out: Mapping[str, Judge] | None = None  # by image id: the judge whose head has not seen it
 
-    def probabilities(self, variants: Iterable[np.ndarray]) -> np.ndarray:
-        """float64 (variant, species), of any number of inputs uint8 (S, S, 3), run in batches."""
+    def of(self, image: str) -> Judge | None:
+        """Who judges a photo; None where every head has seen it or cannot know its species."""
+        return self if self.held_out is None else self.held_out.get(image)
+
+    def answers(self, variants: Iterable[np.ndarray]) -> np.ndarray:
+        """Logits, float64 (variant, species), of any number of inputs uint8 (S, S, 3), run in batches."""
         found, batch = [], []
         for pixels in variants:
             batch.append(pixels)
@@ -36,7 +41,7 @@ class Judge(NamedTuple):
                 batch = []
         if batch:
             found.append(self.logits(np.stack(batch)))
-        return softmax(np.concatenate(found).astype(np.float64), axis=-1)
+        return np.concatenate(found).astype(np.float64)
 
 
 def study_of(
@@ -71,13 +76,28 @@ def study_of(
     return study
 
 
-def judge_of(study: xr.DataTree, model: Model | None = None) -> Judge:
-    """Make the judge of a study: its trained head on the embedding, or the network's own classes."""
+def judge_of(study: xr.DataTree, model: Model | None = None, *, held_out: bool = False) -> Judge:
+    """Make the judge of a study: its trained head on the embedding, or the network's own classes.
+
+    With `held_out`, each photo is judged by the cross-validated head that was fitted without it; a head that lacks a
+    species of the study, because all its photos were held out, judges nothing.
+    """
     from finerkit.study_model import model_of
 
     model = model_of(study, model)
-    if study.attrs["head"] == "model":
-        return Judge(head_species(study), model.logits, model.batch_size)
+    species = head_species(study)
+    if study.attrs["head"] == "model" and not held_out:
+        return Judge(species, model.logits, model.batch_size)
     table = study["species"].to_dataset()
-    weight, bias = (table[n].values.astype(np.float64) for n in ("weight", "bias"))
-    return Judge(head_species(study), lambda x: model.features(x)[1] @ weight.T + bias, model.batch_size)
+    trained = Head(table["species"].values, *(table[n].values.astype(np.float64) for n in ("weight", "bias")))
+    if not held_out:
+        return _judge(model, species, trained)
+    judges: dict[str, Judge] = {}
+    for images, head in held_out_heads_of(study):
+        if [str(s) for s in head.species] == species:
+            judges |= dict.fromkeys(map(str, images), _judge(model, species, head))
+    return Judge(species, model.logits, model.batch_size, judges)
+
+
+def _judge(model: Model, species: list[str], head: Head) -> Judge:
+    return Judge(species, lambda x: head.logits(model.features(x)[1]), model.batch_size)

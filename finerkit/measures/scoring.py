@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from finerkit.traits.place import Masks
 
 
+#: Which head gives the probabilities.
+JUDGES = ("trained", "held_out")
+
+
 class Plan(NamedTuple):
     """What is to be measured, checked."""
 
@@ -72,6 +76,7 @@ def score(
     trait_masks: Masks = None,
     top: float | Iterable[float] = (0.01, 0.05, 0.10),
     fill: str = "mean",
+    judge: str = "trained",
     steps: int = 10,
     objective: str | None = None,
     references: Iterable[str] | None = None,
@@ -88,8 +93,9 @@ def score(
     strength
         One or several comparison strengths.
     metrics
-        Some of "relative_drop", "deletion", "insertion" (which run the network on masked photos: 1 forward pass per
-        share in `top`, 9 each for a curve of 10 steps, for every strength and both baselines), "energy", "pointing"
+        Some of "relative_drop", "margin_drop" (the same in logits), "deletion", "insertion" (which run the network on
+        masked photos: 1 forward pass per share in `top` for both drops, 9 each for a curve of 10 steps, for every
+        strength and both baselines), "energy", "pointing"
         (which need `masks`), "trait_precision", "trait_recall", "average_precision" (which need `trait_masks`).
     study
         The study of the comparison, or its path, where the network runs. Default: where the comparison is kept.
@@ -106,6 +112,10 @@ def score(
     fill
         What stands in for hidden pixels: "mean", the network's mean colour; "blur", the blurred photo; "inpaint", a
         smooth surface through the pixels around, which adds no edge that the network could take for a trait.
+    judge
+        Whose probabilities: "trained", those of the head that is explained, which has seen the study's photos and may
+        be so sure of them that little can move; "held_out", those of the study's cross-validated heads, fitted again,
+        each asked only of photos that it has not seen (photos that have none are NaN).
     steps
         Number of steps of the deletion and insertion curves.
     objective, references
@@ -138,7 +148,7 @@ def score(
     -----
     Pixels are ranked by the relu map, upsampled bilinearly, and among those where it is zero by the signed evidence;
     ties go row by row. Masked photos are no photos: a network may react to the masking itself, so report the fill and
-    compare with the baselines, which are masked in the same way. The head was trained on the study's photos.
+    compare with the baselines, which are masked in the same way.
 
     Sources: Finer-CAM (relative drop; Zhang et al., CVPR 2025), RISE (deletion, insertion; Petsiuk et al., BMVC 2018),
     pointing game (Zhang et al., IJCV 2018), energy (Wang et al., CVPRW 2020).
@@ -147,9 +157,10 @@ def score(
     maps = contrast(
         comparison, np.atleast_1d(np.asarray(strength, float)), objective, references=references, relu=False
     )
+    choice(judge, JUDGES, "judge")
     plan = _plan(comparison, metrics, top, steps, fill, seed, masks, trait_masks)
     if set(plan.metrics) & set(NETWORK_METRICS):
-        plan = _with_network(plan, comparison, maps.attrs["references"][0], study, model)
+        plan = _with_network(plan, comparison, maps.attrs["references"][0], study, model, judge)
     photos = comparison.drop_vars("evidence").load()
     values, status = _measure(photos, maps.values.astype(np.float64), plan, progress)
     scores = _dataset(photos, maps, plan, values, status)
@@ -204,10 +215,15 @@ def _plan(
 
 
 def _with_network(
-    plan: Plan, comparison: xr.Dataset, nearest: str, study: xr.DataTree | str | os.PathLike[str] | None, model: Any
+    plan: Plan,
+    comparison: xr.Dataset,
+    nearest: str,
+    study: xr.DataTree | str | os.PathLike[str] | None,
+    model: Any,
+    judge_name: str,
 ) -> Plan:
     wanted = frozenset(plan.metrics) & set(NETWORK_METRICS)
-    judge = judge_of(study_of(comparison, study, repr(min(wanted))), model)
+    judge = judge_of(study_of(comparison, study, repr(min(wanted))), model, held_out=judge_name == "held_out")
     positions = [judge.species.index(n) for n in (comparison.attrs["target"], nearest)]
     return plan._replace(judge=judge, asked=Asked(wanted, plan.top, plan.steps, *positions))
 
@@ -254,13 +270,16 @@ def _one(
     empty = ~(shown.sum((1, 2)) > 0)
     shown[empty] = np.nan
     out: dict[str, np.ndarray] = {"empty": empty.astype(float)}
-    if plan.judge is not None and plan.asked is not None:
+    judge = None if plan.judge is None else plan.judge.of(image)
+    if judge is not None and plan.asked is not None:
         keys = ranking(upsample(shown, pixels.shape[:2]), upsample(signed, pixels.shape[:2]))
         keys[empty] = np.nan
         hide = filler(pixels, plan.fill, plan.preprocess.mean)
-        out |= masking_scores(pixels, keys, plan.asked, plan.judge, hide)
+        out |= masking_scores(pixels, keys, plan.asked, judge, hide)
     maps = Maps(shown, signed, Placement(*(photo[f"cell_{n.removeprefix('cell_')}"].item() for n in Placement._fields)))
     problems = []
+    if plan.judge is not None and judge is None:
+        problems.append("no cross-validated head of the study knows all species but not this photo")
     for masks, group in ((plan.masks, MASK_METRICS), (plan.trait_masks, TRAIT_METRICS)):
         if not set(group) & set(plan.metrics):
             continue
@@ -321,6 +340,7 @@ def _attrs(comparison: xr.Dataset, maps: xr.DataArray, plan: Plan) -> dict[str, 
         references=maps.attrs["references"],
         nearest_reference=maps.attrs["references"][0],
         objective=maps.attrs["objective"],
+        **({} if plan.judge is None else {"judge": "trained" if plan.judge.held_out is None else "held_out"}),
         fill=plan.fill,
         fill_definition=FILLS[plan.fill],
         maps=[f"{name}: {what}" for name, what in MAPS.items()],

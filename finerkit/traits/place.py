@@ -69,7 +69,7 @@ def cell_where(cells: Cells, photos: xr.Dataset, place: np.ndarray, own: np.ndar
     maps = np.full((*cells.maps.shape, 3), np.nan, np.float32)
     maps[cells.photo, cells.y, cells.x] = np.stack(_on_animal(cells, photos, place, own, masks), 1)
     frame = "the animal's bounding box" if masks is not None else "the photo"
-    comment = f"1 if no pixel of the animal lies in the cell or within {MARGIN:g} cells of it, else 0; centre, 0 to 1 over {frame}"
+    comment = f"1 if the cell is farther than {MARGIN:g} cells from the animal, else 0; centre, 0 to 1 over {frame}"
     return xr.DataArray(
         maps,
         {"where": np.array(["off_animal", "x", "y"], object)},
