@@ -6,6 +6,7 @@ have not seen; precision is the average precision over pixels; "near" is within 
 "hires" keeps the evidence adding up to the logit. "by class" is ``compare(..., detail="fine")``. "crop" explains the
 photo, then the half-size crop around the strongest cell (or two crops, around the next strongest cell outside of the
 first as well), and spreads each plain cell's evidence by what the crop says inside the cell, or within 1.5 cells.
+The price of "hires" ways is an upper bound: unlike the package, they keep a graph from the photo on (see `hires`).
 """
 
 from __future__ import annotations
