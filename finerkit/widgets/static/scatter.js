@@ -8,13 +8,16 @@ const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 
 /**
  * Build the map. `on.select(regions)`, `on.look(region)` and `on.open(region)` are told what the person does; `words(i)`
- * says what a point is. `show({xy, trait, own, colours, seen, selected, region})` draws; numbers are those of regions.
+ * says what a point is. `show({xy, trait, own, colours, seen, selected, region, version})` draws; numbers are those of
+ * regions; points are drawn again where `version` is another.
  */
 export function scatter({ label, on, words }) {
   const canvas = element("canvas", { tabindex: 0, role: "application", "aria-label": label, class: "fk-scatter" });
   const live = element("span", { class: "fk-unseen", "aria-live": "polite" });
   const node = element("div", { class: "fk-scatter-frame" }, canvas, live);
   const context = canvas.getContext("2d");
+  const layer = element("canvas"); // the points alone, so that a hover or a lasso does not draw thousands again
+  let drawn = "";
   let data = null;
   let at = new Float32Array(0);
   let lasso = null;
@@ -23,12 +26,21 @@ export function scatter({ label, on, words }) {
     const ratio = window.devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     if (!data || !width || !height) return;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
+    const now = [data.version, width, height, ratio].join();
+    if (now !== drawn) {
+      drawn = now;
+      at = fitted(data.xy, width, height);
+      canvas.width = layer.width = Math.round(width * ratio);
+      canvas.height = layer.height = Math.round(height * ratio);
+      const points = layer.getContext("2d");
+      points.setTransform(ratio, 0, 0, ratio, 0, 0);
+      paintPoints(points, at, data);
+    }
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    context.drawImage(layer, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    at = fitted(data.xy, width, height);
     const style = getComputedStyle(canvas);
-    paintPoints(context, at, data);
     if (data.region >= 0) ring(context, at, data.region, 9, style.color, 2);
     if (lasso) rope(context, lasso, style.outlineColor);
   });
@@ -108,7 +120,7 @@ function paintPoints(context, at, { trait, own, colours, seen, selected }) {
   for (const i of order) {
     context.save();
     context.translate(at[2 * i], at[2 * i + 1]);
-    context.globalAlpha = picked.size && !picked.has(i) ? 0.22 : 0.85;
+    context.globalAlpha = picked.size && !picked.has(i) ? 0.3 : 0.85;
     context.fillStyle = context.strokeStyle = colours[trait[i]];
     if (own[i]) context.fill(shapes[trait[i]]);
     else context.stroke(shapes[trait[i]]);

@@ -304,9 +304,14 @@ function render({ model, el }) {
     words,
     on: { select: (found) => send("regions", found), look: (i) => send("region", i), open: (i) => imageOf(i) && open(imageOf(i)) },
   });
-  const drawMap = () => {
+  let version = 0;
+  const moveRing = () => {
     const all = model.get("references_shown");
-    map.show({ ...data, colours: context().colours, selected: model.get("regions"), region: model.get("region"), seen: (i) => all || data.own[i] === 1 });
+    map.show({ ...data, version, colours: model.get("_about").colours, selected: model.get("regions"), region: model.get("region"), seen: (i) => all || data.own[i] === 1 });
+  };
+  const drawMap = () => {
+    version++;
+    moveRing();
   };
   const names = { pca: "principal components", umap: "UMAP" };
   const projections = model.get("_about").projections;
@@ -341,7 +346,8 @@ function render({ model, el }) {
   listen(["change:_about", "change:edits", "change:ticked", "change:autosave"], tools.show);
   listen(["change:ticked"], rows.ticks);
   listen(["change:page", "change:page_size"], pages.show);
-  listen(["change:regions", "change:region", "change:references_shown"], drawMap);
+  listen(["change:regions", "change:references_shown"], drawMap);
+  listen(["change:region"], moveRing);
   listen(["change:references_shown"], others.show);
   listen(["change:projection"], projection.show);
   listen(["change:regions"], picked.show);
