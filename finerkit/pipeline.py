@@ -1,28 +1,26 @@
-"""The main run: photos and a model enter; a study on disk leaves. Photos pass through, chunk by chunk.
-
-Photos are decoded by a few threads ahead of the network; a chunk of features is written while the next is computed.
-"""
+"""The main run: photos and a model enter; a study on disk leaves. Photos pass through, chunk by chunk."""
 
 from __future__ import annotations
 
 import atexit
+import glob
 import hashlib
 import json
 import shutil
 import tempfile
 import uuid
 import warnings
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from tqdm.auto import tqdm
 
 from finerkit import store as disk
-from finerkit.batches import run_photos
-from finerkit.features import NOT_FINITE, contents
+from finerkit.features import contents
+from finerkit.forward import embed, features_group
+from finerkit.growth import adopt, keep_work, lost_photos, try_again
 from finerkit.image_tables import RESERVED
 from finerkit.images import read_images, usable, warn_unusable
 from finerkit.models import Model, load_model
@@ -54,7 +52,8 @@ def analyze(
 ) -> xr.DataTree:
     """Embed photos, fit and cross-validate the species head, and keep everything in a study.
 
-    Run again with the same arguments to resume after an interruption; a finished study is opened at once.
+    Run again with the same arguments to resume after an interruption; a finished study is opened at once. Run again
+    with more photos, and only those that were added or changed are computed; photos that failed are tried again.
 
     Parameters
     ----------
@@ -79,7 +78,7 @@ def analyze(
     seed
         Of the cross-validation's shuffling.
     overwrite
-        Replace a store that holds a different study.
+        Replace a store that holds a different study, or leave out photos that are no longer among `images`.
     progress
         Show a progress bar.
 
@@ -93,6 +92,8 @@ def analyze(
     ------
     ValueError
         If no photo can be used, there are fewer than two species, or the store holds a different study.
+    BlockingIOError
+        If another process is writing to the store.
 
     Warns
     -----
@@ -101,7 +102,9 @@ def analyze(
 
     Notes
     -----
-    Writes the store, nothing else. The parts of a killed run that were finished are used by the next.
+    Writes the store, nothing else (and beside it an empty lock file). The parts of a killed run that were finished are
+    used by the next. Photos are known by the content of their files. When photos are added, traits are kept and
+    comparisons are asked again, since the species head is fitted anew.
     """
     choice(head, HEADS, "head")
     if not isinstance(images, xr.Dataset):
@@ -114,115 +117,64 @@ def analyze(
     settings = {"head": head, "folds": folds, "groups": groups or "", "C": float(C), "seed": seed}
     identity = _identity(images, model, settings, groups)
     path = _place(store)
-    known = _existing(path, identity, overwrite)
-    if known == "other head":
+    disk.recover(path)
+    known = _existing(path, images, identity, overwrite)
+    if known == "finished" and not _is_behind(path, images):
+        return disk.open_study(path)
+    with disk.writing(path):
+        return _made(path, images, model, settings, identity, keep_features, overwrite, progress)
+
+
+def _made(
+    path: Path,
+    images: xr.Dataset,
+    model: Model,
+    settings: dict[str, Any],
+    identity: dict[str, Any],
+    keep_features: bool | int | str,
+    overwrite: bool,
+    progress: bool,
+) -> xr.DataTree:
+    """Bring the store to where it should be; nobody else writes to it meanwhile."""
+    known = _existing(path, images, identity, overwrite)  # again: another process may just have finished it
+    if known == "other photos":
+        _grow(path, images, model, settings, identity, keep_features)
+    elif known == "other head":
         disk.set_head(path, settings, identity)
     elif known == "none":
+        shutil.rmtree(path, ignore_errors=True)
         _begin(path, images, model, settings, identity, _keeps(keep_features, len(images.image), model, path))
     else:
         disk.update_images(path, images)
-    if known == "finished":
+    if known == "finished" and not try_again(path, images):
         return disk.open_study(path)
-    _embed(path, model, progress)
+    before = _status(path)
+    embed(path, model, progress)
     found = disk.read_group(path, "images").load()
     warn_unusable(found, "could not be analysed")
     if not usable(found).any():
         raise ValueError("None of the photos could be analysed: /images/status in the store says why.")
+    if known != "finished" or (usable(found) & (before != "ok")).any():
+        _fit(path, found, model, settings)
+    return disk.open_study(path)
+
+
+def _fit(path: Path, images: xr.Dataset, model: Model, settings: dict[str, Any]) -> None:
+    """Fit the species head on the embeddings, and keep it with its predictions."""
+    disk.set_head(path, settings, disk.read_root(path)["identity"])  # what an older head said goes
     features = disk.read_group(path, "features")
     embedding = features["embedding"].values
+    head = settings["head"]
     if head == "model":
         own = features["own_logit"].values if "own_logit" in features else None
-        species, predictions = own_tables(embedding, found, class_names(model), model.own_head, own)
+        species, predictions = own_tables(embedding, images, class_names(model), model.own_head, own)
     else:
-        species, predictions = trained_tables(embedding, found, head, folds=folds, groups=groups, seed=seed, C=C)
+        options = {k: settings[k] for k in ("folds", "seed", "C")} | {"groups": settings["groups"] or None}
+        species, predictions = trained_tables(embedding, images, head, **options)
     disk.write_group(path, "species", species, **model_attrs(model))
     disk.write_group(path, "predictions", predictions, **model_attrs(model))
     disk.write_root(path, complete=True)
     disk.finish(path)
-    return disk.open_study(path)
-
-
-# --- the forward pass ---
-
-
-def _embed(path: Path, model: Model, progress: bool) -> None:
-    """Fill ``/features`` for every chunk that still has pending photos."""
-    images = disk.read_group(path, "images").load()
-    count = images.sizes["image"]
-    starts = [s for s in range(0, count, disk.CHUNK) if (images.status[s : s + disk.CHUNK] == disk.PENDING).any()]
-    if not starts:
-        return
-    group = _features_group(path, images, model)
-    pending = int(sum((images.status[s : s + disk.CHUNK] == disk.PENDING).sum() for s in starts))
-    bar = tqdm(
-        total=int((images.status == "ok").sum()) + pending,
-        initial=int((images.status == "ok").sum()),
-        desc="embedding photos",
-        unit="photo",
-        disable=not progress,
-    )
-    with bar, ThreadPoolExecutor(1, "finerkit-write") as writer:
-        writing: Future | None = None
-        for start, status, values in _embed_chunks(images, starts, model, "own_logit" in group.names, bar):
-            if writing is not None:
-                writing.result()  # at most one chunk waits to be written
-            kept = {k: v for k, v in values.items() if k in group.names}
-            writing = writer.submit(_write_chunk, path, group, start, status, kept)
-        if writing is not None:
-            writing.result()
-
-
-def _embed_chunks(
-    images: xr.Dataset, starts: list[int], model: Model, own_logits: bool, bar: tqdm
-) -> Iterator[tuple[int, np.ndarray, dict[str, np.ndarray]]]:
-    """Run the network over chunks of photos; yields (start, status, arrays by name)."""
-    rows, columns = model.grid
-    for start in starts:
-        chunk = images.isel(image=slice(start, start + disk.CHUNK))
-        status = chunk.status.values.astype(object)
-        pending = np.flatnonzero(status == disk.PENDING)
-        n = len(status)
-        values = {
-            "embedding": np.full((n, model.n_features), np.nan, np.float32),
-            "feature_map": np.full((n, rows, columns, model.n_features), np.nan, np.float16),
-        }
-        if own_logits:
-            values["own_logit"] = np.full((n, len(class_names(model))), np.nan, np.float32)
-        for indices, pixels, failed in run_photos(chunk.path.values[pending], model, disk.CHUNK):
-            for i, reason in failed.items():
-                status[pending[i]] = reason
-            if indices:
-                at = pending[indices]
-                values["feature_map"][at], values["embedding"][at] = model.features(pixels)
-                status[at] = "ok"
-                if own_logits:
-                    values["own_logit"][at] = model.logits(pixels)
-            bar.update(len(indices) + len(failed))
-        broken = (status == "ok") & ~np.isfinite(values["embedding"]).all(1)
-        status[broken] = NOT_FINITE
-        values["embedding"][broken] = np.nan
-        yield start, status, values
-
-
-def _write_chunk(
-    path: Path, group: disk.ChunkedGroup, start: int, status: np.ndarray, values: dict[str, np.ndarray]
-) -> None:
-    group.write(start, **values)
-    disk.write_status(path, start, status)
-
-
-def _features_group(path: Path, images: xr.Dataset, model: Model, resume: bool = True) -> disk.ChunkedGroup:
-    attrs = disk.read_root(path)
-    rows, columns = model.grid
-    dims = {"embedding": {"feature": model.n_features}}
-    dtypes = {"embedding": "float32", "feature_map": "float16", "own_logit": "float32"}
-    if attrs["features_kept"]:
-        dims["feature_map"] = {"y": rows, "x": columns, "feature": model.n_features}
-    if attrs["head"] == "model" and model.own_head is None:
-        dims["own_logit"] = {"class": len(class_names(model))}
-    return disk.ChunkedGroup(
-        path, "features", dims, dtypes, images.image.values, attrs=model_attrs(model), resume=resume
-    )
 
 
 # --- beginning and resuming ---
@@ -282,8 +234,8 @@ def _place(store: str | os.PathLike[str] | None) -> Path:
     return Path(folder, "study.zarr")
 
 
-def _existing(path: Path, identity: dict[str, Any], overwrite: bool) -> str:
-    """Whether the store is "finished", "begun" or "none"; raises if it holds something else."""
+def _existing(path: Path, images: xr.Dataset, identity: dict[str, Any], overwrite: bool) -> str:
+    """What the store holds: "finished", "begun", "none", "other photos" or "other head"; raises if something else."""
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return "none"
     attrs = disk.read_root(path)
@@ -293,32 +245,82 @@ def _existing(path: Path, identity: dict[str, Any], overwrite: bool) -> str:
     differs = [k for k in identity if theirs.get(k) != identity[k]]
     if not differs:
         return "finished" if attrs.get("complete") else "begun"
+    if differs == ["photos"]:
+        lost = lost_photos(path, images)
+        if lost and not overwrite:
+            raise ValueError(
+                f"{len(lost)} photos of the study {str(path)!r} are not among these {images.sizes['image']}, such as "
+                f"{lost[0]!r}. Choose another store=, or leave them out with analyze(..., overwrite=True)."
+            )
+        return "other photos"
     if not overwrite:
         raise ValueError(
             f"{str(path)!r} holds a study that differs in {', '.join(differs)}. Choose another store=, open it with "
             f"fk.open_study({str(path)!r}), or replace it with analyze(..., overwrite=True)."
         )
-    same_features = set(differs) <= {"head", "C", "folds", "seed"}
-    if same_features and "model" not in (identity["head"], theirs["head"]):
+    models = "model" in (identity["head"], theirs["head"])
+    if set(differs) <= {"head", "C", "folds", "seed"} and not models:
         return "other head"  # the features serve again
-    shutil.rmtree(path)
     return "none"
+
+
+def _is_behind(path: Path, images: xr.Dataset) -> bool:
+    """Whether a finished store lacks something that is known of the same photos now."""
+    known = disk.read_group(path, "images").load()
+    return disk.changed_columns(known, images) != [] or bool((usable(images) & (known["status"].values != "ok")).any())
+
+
+def _status(path: Path) -> np.ndarray:
+    return disk.read_group(path, "images")["status"].values
 
 
 def _begin(
     path: Path, images: xr.Dataset, model: Model, settings: dict[str, Any], identity: dict[str, Any], keep: bool
 ) -> None:
     """Make the store, with nothing computed yet; it appears under its name whole or not at all."""
-    status = np.where(usable(images), disk.PENDING, images.status.values.astype(object))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    try:
-        disk.write_images(part, images.assign(status=("image", status)))
-        disk.write_root(part, **model_attrs(model), **settings, features_kept=keep, identity=identity, complete=False)
-        _features_group(part, images, model, resume=False)
+    with _part(path) as part:
+        _lay_out(part, images, model, settings, identity, keep)
         if path.exists():
             path.rmdir()  # an empty folder
         part.rename(path)
+
+
+def _grow(
+    path: Path,
+    images: xr.Dataset,
+    model: Model,
+    settings: dict[str, Any],
+    identity: dict[str, Any],
+    keep_features: bool | int | str,
+) -> None:
+    """Lay the store out for other photos, with all features that are known already."""
+    kept = bool(disk.read_root(path)["features_kept"])
+    keep = _keeps(keep_features, images.sizes["image"], model, path)
+    with _part(path) as part:
+        _lay_out(part, images, model, settings, identity, keep and (kept or keep_features != "auto"))
+        adopt(path, part)
+        keep_work(path, part)
+        disk.replace(part, path)
+
+
+def _lay_out(
+    part: Path, images: xr.Dataset, model: Model, settings: dict[str, Any], identity: dict[str, Any], keep: bool
+) -> None:
+    status = np.where(usable(images), disk.PENDING, images.status.values.astype(object))
+    disk.write_images(part, images.assign(status=("image", status)))
+    disk.write_root(part, **model_attrs(model), **settings, features_kept=keep, identity=identity, complete=False)
+    features_group(part, images, model, resume=False)
+
+
+@contextmanager
+def _part(path: Path) -> Iterator[Path]:
+    """A place beside the store to build another; gone at the end, unless it was moved."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}-????????.part"):  # of a run that was killed here
+        shutil.rmtree(left, ignore_errors=True)
+    part = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -6,7 +6,9 @@ One image chunk is one file per array. A chunk is written whole or not at all (t
 
 from __future__ import annotations
 
+import shutil
 import warnings
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 import zarr
+from filelock import FileLock, Timeout
 from zarr.codecs import BloscCodec
 
 from finerkit._version import __version__
@@ -21,7 +24,7 @@ from finerkit.pairs import plain_text
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 #: Raised whenever the layout of a store changes in a way that older code cannot read.
 SCHEMA_VERSION = 1
@@ -32,6 +35,52 @@ CHUNK = 32
 PENDING = "pending"
 
 _COMPRESSION = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=2)
+
+
+#: Seconds to wait for another process that is writing to the same store, before refusing.
+PATIENCE = 5.0
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Be the only process that writes to a store; the lock goes with the process, however it ends.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process is writing to it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.absolute().with_name(f".{path.name}.lock"), timeout=PATIENCE, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BlockingIOError(
+            f"Another process is writing to {str(path)!r}: wait until it is done, then run this again."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def replace(part: Path, path: Path) -> None:
+    """Put a new store in the place of an old one; interrupted in between, `recover` brings the old one back."""
+    former = _former(path)
+    path.rename(former)
+    part.rename(path)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def recover(path: Path) -> None:
+    """Finish or undo a `replace` that was interrupted."""
+    former = _former(path)
+    if former.exists() and not path.exists():
+        former.rename(path)
+
+
+def _former(path: Path) -> Path:
+    return path.with_name(f".{path.name}.former")
 
 
 def provenance(**more: Any) -> dict[str, Any]:
@@ -66,6 +115,7 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
         If it is not a finerkit study, or of a newer version.
     """
     path = Path(store)
+    recover(path)
     if not path.exists():
         raise FileNotFoundError(
             f"There is no study at {str(path)!r}. Make one with fk.analyze(images, store={str(path)!r})."
@@ -214,10 +264,25 @@ class ChunkedGroup:
                 overwrite=True,
             )
 
+    @classmethod
+    def existing(cls, store: Path, group: str) -> ChunkedGroup:
+        """The arrays that a group already has."""
+        handle = zarr.open_group(store, path=group, mode="r+", use_consolidated=False)
+        names = [name for name, array in handle.arrays() if array.ndim > 1]
+        return cls(store, group, {name: {} for name in names}, {}, np.empty(0), resume=True)
+
     @property
     def names(self) -> frozenset[str]:
         """Names of the arrays."""
         return frozenset(self._arrays)
+
+    def rows(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """Read some images of one array, in the order asked for."""
+        return self._arrays[name].oindex[rows]
+
+    def read(self, start: int, count: int) -> dict[str, np.ndarray]:
+        """Read `count` images from `start` on of every array; NaN where nothing was written."""
+        return {name: array[start : start + count] for name, array in self._arrays.items()}
 
     def write(self, start: int, **values: np.ndarray) -> None:
         """Write one chunk, beginning at image `start`, of every array named."""
@@ -242,12 +307,16 @@ def write_images(store: Path, images: xr.Dataset, **attrs: Any) -> None:
 
 def update_images(store: Path, images: xr.Dataset) -> None:
     """Bring ``/images`` up to date with what is known now of the same photos: where they are, columns of the table."""
-    known = read_group(store, "images").load()
-    now = images.drop_vars("status")
-    fresh = [v for v in now.data_vars if v not in known or not np.array_equal(known[v].values, now[v].values)]
+    fresh = changed_columns(read_group(store, "images").load(), images)
     if fresh:
-        add_to_group(store, "images", now[fresh].drop_attrs(deep=False))
+        add_to_group(store, "images", images[fresh].drop_attrs(deep=False))
         finish(store)
+
+
+def changed_columns(known: xr.Dataset, images: xr.Dataset) -> list[str]:
+    """Names of what is known of photos now and was not, or otherwise, when they were written; not of the status."""
+    now = images.drop_vars("status")
+    return [v for v in now.data_vars if v not in known or not np.array_equal(known[v].values, now[v].values)]
 
 
 def write_root(store: Path, **attrs: Any) -> None:

@@ -1,0 +1,82 @@
+"""A study whose photos changed: the old store and the new list of photos enter; a store that kept what it could leaves.
+
+Features are known by the content of the file: photos that were added or changed are computed; photos that only moved,
+were renamed or got another species are not. The old store stays whole until the new one takes its place.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from finerkit import store as disk
+from finerkit.features import NOT_FINITE, contents
+from finerkit.images import usable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import xarray as xr
+
+
+def lost_photos(path: Path, images: xr.Dataset) -> list[str]:
+    """Ids of analysed photos of a store whose content is not among `images`: they would be left out of it."""
+    known = disk.read_group(path, "images").load()
+    now = set(contents(images.isel(image=usable(images))))
+    done = known["status"].values == "ok"
+    return [str(i) for i, c, d in zip(known["image"].values, contents(known), done, strict=True) if d and c not in now]
+
+
+def adopt(old: Path, new: Path) -> None:
+    """Copy features from one store to another, made for other photos by the same model, wherever the content agrees.
+
+    Parameters
+    ----------
+    old
+        A study, finished or not.
+    new
+        A study just begun: every usable photo is pending. Photos found in `old` turn "ok".
+    """
+    before, images = disk.read_group(old, "images").load(), disk.read_group(new, "images").load()
+    done = np.flatnonzero(before["status"].values == "ok")
+    where = dict(zip(np.array(contents(before), object)[done], done, strict=True))
+    rows = np.array([where.get(c, -1) for c in contents(images)])
+    pending = images["status"].values == disk.PENDING
+    rows[~pending] = -1
+    source, target = disk.ChunkedGroup.existing(old, "features"), disk.ChunkedGroup.existing(new, "features")
+    if not target.names <= source.names:
+        return
+    for start in range(0, len(rows), disk.CHUNK):
+        chunk = rows[start : start + disk.CHUNK]
+        found = np.flatnonzero(chunk >= 0)
+        if not len(found):
+            continue
+        values = target.read(start, len(chunk))
+        for name in values:
+            values[name][found] = source.rows(name, chunk[found])
+        target.write(start, **values)
+        status = images["status"].values[start : start + disk.CHUNK].copy()
+        status[found] = "ok"
+        disk.write_status(new, start, status)
+
+
+def keep_work(old: Path, new: Path) -> None:
+    """Take over traits, which people may have named and edited; comparisons are quick to ask again."""
+    if (old / "traits").is_dir():
+        shutil.copytree(old / "traits", new / "traits")
+
+
+def try_again(path: Path, images: xr.Dataset) -> bool:
+    """Mark photos as pending that failed before for a reason that may have passed; whether there are any.
+
+    A file that was on a drive that was not there, for example. Features that overflow would do so again.
+    """
+    known = disk.read_group(path, "images")["status"].values
+    again = usable(images) & (known != "ok") & (known != NOT_FINITE)
+    for start in range(0, len(known), disk.CHUNK):
+        part = slice(start, start + disk.CHUNK)
+        if again[part].any():
+            disk.write_status(path, start, np.where(again[part], disk.PENDING, known[part]))
+    return bool(again.any())
