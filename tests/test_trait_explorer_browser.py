@@ -154,3 +154,11 @@ def test_merge_undo_background_and_errors(notebook):
 
 def test_nothing_went_wrong(opened):
     assert opened.page.troubles == []
+
+
+def test_it_is_accessible(notebook):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    notebook.tell("explorer.regions = [0, 1]; explorer.region = 1")
+    notebook.page.get_by_text("2 selected").wait_for()
+    found = axe.Axe().run(notebook.page, context=".fk-trait-explorer").response
+    assert [(v["id"], v["nodes"][0]["html"]) for v in found["violations"]] == []

@@ -47,7 +47,8 @@ def project(vectors: np.ndarray, how: str) -> np.ndarray:
     if how == "umap" and len(vectors) > 4:
         from umap import UMAP
 
-        return UMAP(n_neighbors=min(15, len(vectors) - 1), random_state=0).fit_transform(vectors).astype(np.float64)
+        plane = UMAP(n_neighbors=min(15, len(vectors) - 1), random_state=0, n_jobs=1)
+        return plane.fit_transform(vectors).astype(np.float64)
     centred = vectors - vectors.mean(0) if len(vectors) else vectors
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     axes = np.pad(axes[:2], ((0, max(2 - len(axes), 0)), (0, 0)))
