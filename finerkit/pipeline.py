@@ -103,8 +103,8 @@ def analyze(
     Notes
     -----
     Writes the store, nothing else (and beside it an empty lock file). The parts of a killed run that were finished are
-    used by the next. Photos are known by the content of their files. When photos are added, traits are kept and
-    comparisons are asked again, since the species head is fitted anew.
+    used by the next. Photos are known by the content of their files. Where the species head is fitted anew, for other
+    photos or settings, comparisons are asked again; traits, which may have been named by hand, are kept as they are.
     """
     choice(head, HEADS, "head")
     if not isinstance(images, xr.Dataset):

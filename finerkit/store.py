@@ -326,10 +326,13 @@ def write_root(store: Path, **attrs: Any) -> None:
 
 
 def set_head(store: Path, settings: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-    """Prepare a study for another head on the same features: what was computed with the former head goes."""
+    """Prepare a study for another head on the same features: what was computed with the former head goes.
+
+    Traits stay, since people name and edit them; their attrs say when and from what they were made.
+    """
     write_root(store, **settings, identity=dict(identity), complete=False)
     handle = zarr.open_group(store, mode="r+", use_consolidated=False)
-    for group in ("comparisons", "traits", "predictions", "species"):
+    for group in ("comparisons", "predictions", "species"):
         if group in handle:
             del handle[group]
 

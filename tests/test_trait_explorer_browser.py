@@ -162,3 +162,25 @@ def test_it_is_accessible(notebook):
     notebook.page.get_by_text("2 selected").wait_for()
     found = axe.Axe().run(notebook.page, context=".fk-trait-explorer").response
     assert [(v["id"], v["nodes"][0]["html"]) for v in found["violations"]] == []
+
+
+def test_a_notebook_opened_again_shows_traits_without_a_kernel(lab, tmp_path):
+    import nbformat
+    from nbclient import NotebookClient
+
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(START)])
+    client = NotebookClient(made, timeout=180, resources={"metadata": {"path": str(tmp_path)}})
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in lab.environment.items():
+            patch.setenv(name, value)
+        client.execute()
+    assert "image/png" in made.cells[0].outputs[0]["data"]
+    with lab.run(notebook=made, run=False, trusted=True) as notebook:
+        page = notebook.page
+        page.wait_for_selector(".fk-trait", timeout=60_000)
+        assert page.locator(".fk-crop-button image").count() >= 9
+        lasso(page, canvas(page).bounding_box())
+        page.get_by_text("selected:").wait_for()
+        page.get_by_label("Name of trait 1").fill("x")
+        page.keyboard.press("Enter")
+        page.get_by_text("No answer from Python: is its kernel running?").wait_for(timeout=12_000)
