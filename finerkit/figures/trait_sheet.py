@@ -101,7 +101,7 @@ def numbers(traits: xr.Dataset, k: int) -> str:
     words = [
         f"{one.trait.item()}: {float(one.share_of_margin):.0%} of the margin",
         f"in {float(one.prevalence):.0%} of the photos",
-        f"stability {float(one.stability):.2f}",
+        f"stability {float(one.stability):.2f}" if one.stability.notnull() else "made by hand",
     ]
     return ", ".join(words) + ("; looks like BACKGROUND" if bool(one.background) else "")
 
