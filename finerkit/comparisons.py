@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from tqdm.auto import tqdm
 
 from finerkit import store as disk
-from finerkit.batches import run_photos
-from finerkit.evidence import OBJECTIVES, cam_evidence
-from finerkit.features import are_same, contents, feature_chunks
-from finerkit.images import warn_unusable
+from finerkit.answers import answered, keep
+from finerkit.evidence import OBJECTIVES
+from finerkit.explain import plan
+from finerkit.features import are_same, contents
 from finerkit.names import choice, resolve, slug
 from finerkit.preprocess import Preprocess
 from finerkit.questions import choose_images, choose_references
@@ -23,19 +21,12 @@ from finerkit.similarity import head_species
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from finerkit.models import Model
 
 METHODS = ("cam", "gradcam", "hirescam")
 DETAILS = ("cell", "fine")
-
-#: Status of photos whose features or gradients overflow.
-NOT_FINITE = "its evidence is not finite"
-
-#: Start, evidence (image, species, y, x), logit (image, species) and reasons by position, of one chunk of photos.
-Chunk = tuple[int, np.ndarray, np.ndarray, dict[int, str]]
 
 
 def compare(
@@ -154,10 +145,11 @@ def compare(
     attrs["question"] = json.dumps(question, sort_keys=True)
     group = f"comparisons/{slug(name) if name else _auto_name(question)}"
     path = disk.store_of(study)
-    found = _answered(path, group, attrs["question"], named=name is not None, overwrite=overwrite)
+    found = answered(path, group, attrs["question"], named=name is not None, overwrite=overwrite)
     if found is None:
-        data, chunks = _plan(study, photos, attrs, model, progress)
-        found = _write(path, group, data, chunks) if path is not None else _collect(data, chunks)
+        how = plan(study, [target, *chosen], method, detail, layer, model)
+        data = _frame(study, photos, how.grid, attrs | how.facts)
+        found = keep(path, group, data, photos, how.explain, progress)
     found.attrs |= {"objective": objective, **picked}  # of this call, where an older one asked the same otherwise
     if path is not None:
         found.attrs["study"] = str(path)  # where fk.score and fk.find_traits find the network again
@@ -179,43 +171,28 @@ def _check_detail(detail: str, method: str, layer: str | None) -> None:
         )
 
 
-# --- computing ---
+# --- what is known before anything is computed ---
 
 
-def _plan(
-    study: xr.DataTree, photos: xr.Dataset, attrs: dict[str, Any], model: Model | None, progress: bool
-) -> tuple[xr.Dataset, Iterator[Chunk]]:
-    """The dataset without its evidence, and the chunks that will fill it."""
+def _frame(study: xr.DataTree, photos: xr.Dataset, grid: tuple[int, int], attrs: dict[str, Any]) -> xr.Dataset:
+    """The answer without its evidence: what is known of the photos, where their grids lie, and how it is made."""
     names = [attrs["target"], *attrs["references"]]
-    per_class = {}
-    if attrs["method"] == "cam":
-        if "weight" not in study["species"]:
-            raise ValueError(
-                "method='cam' needs a head that is linear in the mean of the features, which this network's own head "
-                "is not: use method='gradcam', or analyze(..., head='linear')."
-            )
-        head = study["species"].to_dataset().sel(species=names)
-        per_class["bias"] = ("species", head["bias"].values, {"units": "logit"})
-        named, attrs["layer"] = attrs["layer"], "features"
-        if attrs["detail"] == "fine":
-            model, attrs["detail_layer"] = _fine_layer(study, model, named)
-            grid, chunks = _fine_chunks(photos, head, model, attrs["detail_layer"])
-        else:
-            grid, chunks = tuple(study.attrs["grid"]), _cam_chunks(study, photos, head, model)
-    else:
-        if attrs["layer"] == "default":
-            attrs["layer"] = _default_layer(study, model)
-        grid, chunks = _gradcam_chunks(study, photos, attrs, model)
-    attrs["grid"] = [int(n) for n in grid]
-    bar = tqdm(total=photos.sizes["image"], desc="evidence", unit="photo", disable=not progress, delay=1)
     placed = Preprocess.from_attrs(study.attrs).placement(photos.width.values, photos.height.values, grid)
     pixel = {"units": "pixel", "comment": "of the upright original photo"}
-    per_image = {f"cell_{k.removeprefix('cell_')}": ("image", v, pixel) for k, v in placed._asdict().items()}
+    variables = {f"cell_{k.removeprefix('cell_')}": ("image", v, pixel) for k, v in placed._asdict().items()}
     columns = {"true_species": "species", "path": "path", "width": "width", "height": "height", "status": "status"}
-    per_image |= {new: ("image", photos[old].values) for new, old in columns.items()}
-    per_image |= _cross_validated(study, photos, names)
-    coords = {"image": photos.image.values.astype(object), "species": np.array(names, object)}
-    return xr.Dataset(per_image | per_class, coords, attrs), _counted(chunks, bar)
+    variables |= {new: ("image", photos[old].values) for new, old in columns.items()}
+    variables |= _cross_validated(study, photos, names)
+    if attrs["additive"]:
+        bias = study["species"].to_dataset().sel(species=names)["bias"].values
+        variables["bias"] = ("species", bias, {"units": "logit"})
+    coords = {
+        "image": photos.image.values.astype(object),
+        "species": np.array(names, object),
+        "y": np.arange(grid[0]),
+        "x": np.arange(grid[1]),
+    }
+    return xr.Dataset(variables, coords, attrs | {"grid": [int(n) for n in grid]})
 
 
 def _cross_validated(study: xr.DataTree, photos: xr.Dataset, names: list[str]) -> dict[str, tuple]:
@@ -236,180 +213,6 @@ def _only_scales(study: xr.DataTree, target: str, references: list[str], detail:
         return False
     weight = study["species"]["weight"].sel(species=[target, *references]).values.astype(np.float64)
     return bool(np.linalg.norm(weight.sum(0)) < 1e-3 * np.linalg.norm(weight[0]))
-
-
-def _counted(chunks: Iterator[Chunk], bar: tqdm) -> Iterator[Chunk]:
-    with bar:
-        for chunk in chunks:
-            yield chunk
-            bar.update(len(chunk[1]))
-
-
-def _cam_chunks(study: xr.DataTree, photos: xr.Dataset, head: xr.Dataset, model: Model | None) -> Iterator[Chunk]:
-    weight, bias = head["weight"].values, head["bias"].values
-    for start, cells, embedding, failed in feature_chunks(study, photos, model):
-        logit = embedding.astype(np.float64) @ weight.T.astype(np.float64) + bias
-        yield start, cam_evidence(cells, weight), logit.astype(np.float32), failed
-
-
-def _fine_layer(study: xr.DataTree, model: Model | None, named: str) -> tuple[Model, str]:
-    """The study's model, and the layer that says where evidence goes."""
-    from finerkit.methods.finer_layer import finer_layer
-    from finerkit.study_model import model_of
-
-    model = model_of(study, model)
-    return model, finer_layer(model) if named == "default" else named
-
-
-def _fine_chunks(
-    photos: xr.Dataset, head: xr.Dataset, model: Model, layer: str
-) -> tuple[tuple[int, int], Iterator[Chunk]]:
-    from finerkit.methods.fine import fine_evidence
-
-    weight, bias = head["weight"].values, head["bias"].values
-    return _network_chunks(photos, lambda pixels: fine_evidence(model, pixels, weight, bias, layer), model)
-
-
-def _gradcam_chunks(
-    study: xr.DataTree, photos: xr.Dataset, attrs: dict[str, Any], model: Model | None
-) -> tuple[tuple[int, int], Iterator[Chunk]]:
-    """Grid of the layer, and the chunks."""
-    from finerkit.methods.gradcam import gradcam_evidence
-    from finerkit.study_model import model_of
-
-    model = model_of(study, model)
-    table = study["species"].to_dataset()
-    known = head_species(study)
-    classes = np.array([known.index(n) for n in [attrs["target"], *attrs["references"]]])
-    head = None if study.attrs["head"] == "model" else (table["weight"].values, table["bias"].values)
-
-    def explain(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return gradcam_evidence(model, pixels, classes, attrs["layer"], head, pointwise=attrs["method"] == "hirescam")
-
-    return _network_chunks(photos, explain, model)
-
-
-def _network_chunks(
-    photos: xr.Dataset, explain: Callable[[np.ndarray], tuple], model: Model
-) -> tuple[tuple[int, int], Iterator[Chunk]]:
-    """Grid of the evidence, and the chunks; what cannot be explained is found before anything is written."""
-    side = model.preprocess.image_size
-    shape = explain(np.zeros((1, side, side, 3), np.uint8))[0].shape[1:]
-    return shape[1:], _explained(photos, shape, explain, model)
-
-
-def _explained(
-    photos: xr.Dataset, shape: tuple[int, ...], explain: Callable[[np.ndarray], tuple], model: Model
-) -> Iterator[Chunk]:
-    """Explain batch by batch; `shape` is (class, y, x)."""
-    paths = photos["path"].values
-    for start in range(0, len(paths), disk.CHUNK):
-        part = paths[start : start + disk.CHUNK]
-        evidence = np.full((len(part), *shape), np.nan, np.float32)
-        logit = np.full((len(part), shape[0]), np.nan, np.float32)
-        failed: dict[int, str] = {}
-        for indices, pixels, reasons in run_photos(part, model, len(part)):
-            failed |= reasons
-            if indices:
-                evidence[indices], logit[indices] = explain(pixels)
-        broken = [i for i in np.flatnonzero(~np.isfinite(evidence).all((1, 2, 3))) if i not in failed]
-        failed |= dict.fromkeys(map(int, broken), NOT_FINITE)
-        evidence[broken], logit[broken] = np.nan, np.nan
-        yield start, evidence, logit, failed
-
-
-def _default_layer(study: xr.DataTree, model: Model | None) -> str:
-    from finerkit.methods.gradcam import default_layer
-    from finerkit.study_model import model_of
-
-    return default_layer(model_of(study, model))
-
-
-# --- keeping ---
-
-
-def _write(path: Path, group: str, data: xr.Dataset, chunks: Iterator[Chunk]) -> xr.Dataset:
-    """Write chunk by chunk; a comparison counts as made when its attr ``complete`` is there."""
-    first = next(chunks)
-    arrays = None
-    try:
-        arrays = _evidence_arrays(path, group, data, first)
-    except OSError as error:
-        warnings.warn(
-            f"The comparison is kept in memory only, since the store cannot be written: {error}", stacklevel=3
-        )
-    if arrays is None:
-        return _collect(data, _chain(first, chunks))
-    status = data["status"].values.astype(object)
-    for start, evidence, logit, reasons in _chain(first, chunks):
-        arrays.write(start, evidence=evidence, logit=logit)
-        for i, reason in reasons.items():
-            status[start + i] = reason
-    _warn_failed(data, status)
-    rest = data.assign(status=("image", status))
-    disk.add_to_group(path, group, rest, complete=True)
-    disk.finish(path)
-    return _read(path, group)
-
-
-def _evidence_arrays(path: Path, group: str, data: xr.Dataset, first: Chunk) -> disk.ChunkedGroup:
-    classes, rows, columns = first[1].shape[1:]
-    dims = {"evidence": {"species": classes, "y": rows, "x": columns}, "logit": {"species": classes}}
-    dtypes = {"evidence": "float32", "logit": "float32"}
-    coords = {"species": data.species.values, "y": np.arange(rows), "x": np.arange(columns)}
-    return disk.ChunkedGroup(path, group, dims, dtypes, data.image.values, coords, units=dict.fromkeys(dims, "logit"))
-
-
-def _collect(data: xr.Dataset, chunks: Iterator[Chunk]) -> xr.Dataset:
-    """Gather everything in memory, for studies that have no store to write to."""
-    parts = list(chunks)
-    status = data["status"].values.astype(object)
-    for start, _, _, reasons in parts:
-        for i, reason in reasons.items():
-            status[start + i] = reason
-    _warn_failed(data, status)
-    evidence = np.concatenate([p[1] for p in parts])
-    full = data.assign(
-        evidence=(("image", "species", "y", "x"), evidence, {"units": "logit"}),
-        logit=(("image", "species"), np.concatenate([p[2] for p in parts]), {"units": "logit"}),
-        status=("image", status),
-    )
-    full = full.assign_coords(y=np.arange(evidence.shape[2]), x=np.arange(evidence.shape[3]))
-    return full.assign_attrs(disk.provenance(**data.attrs))
-
-
-def _read(path: Path, group: str) -> xr.Dataset:
-    """Open a stored comparison: everything in memory but the evidence, which is read when used."""
-    found = disk.read_group(path, group)
-    return found.assign({name: found[name].load() for name in found if name != "evidence"})
-
-
-def _warn_failed(data: xr.Dataset, status: np.ndarray) -> None:
-    warn_unusable(data.assign(status=("image", status)), "could not be explained")
-
-
-def _chain(first: Chunk, rest: Iterator[Chunk]) -> Iterator[Chunk]:
-    yield first
-    yield from rest
-
-
-def _answered(path: Path | None, group: str, question: str, *, named: bool, overwrite: bool) -> xr.Dataset | None:
-    """The stored answer to the same question, if there is one."""
-    if path is None or overwrite:
-        return None
-    try:
-        found = _read(path, group)
-    except (OSError, ValueError, KeyError):  # not there, or interrupted before it could be read
-        return None
-    if not found.attrs.get("complete"):
-        return None
-    if found.attrs.get("question") == question:
-        return found
-    if named:
-        raise ValueError(
-            f"There is another comparison in {group!r}. Choose another name=, or replace it with overwrite=True."
-        )
-    return None
 
 
 def _auto_name(question: dict[str, Any]) -> str:

@@ -307,7 +307,7 @@ def _lay_out(
     part: Path, images: xr.Dataset, model: Model, settings: dict[str, Any], identity: dict[str, Any], keep: bool
 ) -> None:
     status = np.where(usable(images), disk.PENDING, images.status.values.astype(object))
-    disk.write_images(part, images.assign(status=("image", status)))
+    disk.write_pending(part, "images", images.assign(status=("image", status)))
     disk.write_root(part, **model_attrs(model), **settings, features_kept=keep, identity=identity, complete=False)
     features_group(part, images, model, resume=False)
 

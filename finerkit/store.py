@@ -290,19 +290,25 @@ class ChunkedGroup:
             self._arrays[name][start : start + len(value)] = value
 
 
-def write_status(store: Path, start: int, status: np.ndarray) -> None:
+def write_status(store: Path, start: int, status: np.ndarray, group: str = "images") -> None:
     """Write the status of one chunk of photos; this is what makes the chunk count as done."""
-    handle = zarr.open_group(store, path="images", mode="r+", use_consolidated=False)
+    handle = zarr.open_group(store, path=group, mode="r+", use_consolidated=False)
     handle["status"][start : start + len(status)] = status.astype(np.dtypes.StringDType())
 
 
-def write_images(store: Path, images: xr.Dataset, **attrs: Any) -> None:
-    """Write ``/images`` with the chunks that `write_status` fills."""
-    data = images.copy()
-    data.attrs = provenance(**images.attrs) | attrs
+def write_pending(store: Path, group: str, data: xr.Dataset) -> None:
+    """Write a group whose photos are pending, with the chunks of ``status`` that `write_status` fills."""
+    data = data.copy()
+    data.attrs = provenance(**data.attrs)
+    data.attrs.pop("study", None)
     encoding = {"status": {"chunks": (min(CHUNK, data.sizes["image"]),)}}
     with _quiet():
-        _storable(data).to_zarr(store, group="images", mode="w", zarr_format=3, consolidated=False, encoding=encoding)
+        _storable(data).to_zarr(store, group=group, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
+
+
+def mark_complete(store: Path, group: str) -> None:
+    """Say in the attrs of a group that all of it is there."""
+    zarr.open_group(store, path=group, mode="r+", use_consolidated=False).attrs.update(complete=True)
 
 
 def update_images(store: Path, images: xr.Dataset) -> None:

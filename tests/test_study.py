@@ -195,7 +195,7 @@ def test_comparisons_are_kept_in_the_study(study):
 
 def test_the_same_question_is_answered_from_the_store(study, monkeypatch):
     first = fk.compare(study, SPECIES[0], progress=False).load()
-    monkeypatch.setattr("finerkit.comparisons.cam_evidence", None)
+    monkeypatch.setattr("finerkit.explain.cam_evidence", None)
     again = fk.compare(study, SPECIES[0], objective="softmax", progress=False)
     np.testing.assert_array_equal(again.evidence, first.evidence)
     assert again.attrs["objective"] == "softmax"
@@ -211,6 +211,38 @@ def test_an_interrupted_comparison_is_made_again(study):
     np.testing.assert_array_equal(again.evidence, expected.evidence)
     zarr.open_group(path / "comparisons" / "x", mode="r+", use_consolidated=False).attrs.update(complete=False)
     assert "x" not in fk.open_study(path)["comparisons"]
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "hirescam", "layer": "layer3"}, {"detail": "fine"}])
+def test_an_interrupted_comparison_goes_on_where_it_stopped(study, model, options, monkeypatch):
+    path = disk.store_of(study)
+    ask = {"images": "all", "progress": False, "name": "x", "model": model} | options
+    expected = fk.compare(study, SPECIES[0], **ask).load()
+    original, calls = disk.ChunkedGroup.write, itertools.count()
+
+    def interrupted(self, start, **values):
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        original(self, start, **values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk.ChunkedGroup, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fk.compare(study, SPECIES[0], overwrite=True, **ask)
+    assert "x" not in fk.open_study(path).get("comparisons", {})
+    written = []
+
+    def recorded(self, start, **values):
+        written.append(start)
+        original(self, start, **values)
+
+    monkeypatch.setattr(disk.ChunkedGroup, "write", recorded)
+    again = fk.compare(path, SPECIES[0], **ask)
+    assert written == [32]  # the first 32 photos were there
+    assert again.attrs["complete"]
+    for name in ("evidence", "logit"):
+        np.testing.assert_array_equal(again[name], expected[name])
+    assert (again.status == "ok").all()
 
 
 def test_other_photos_of_the_same_name_are_other_photos(photos, study, model, tmp_path):
@@ -299,7 +331,7 @@ def test_columns_added_to_the_table_later_are_taken_over(study, photos, model):
 
 def test_a_hostile_name_stays_inside_the_store(study, tmp_path):
     fk.compare(study, SPECIES[0], name="../../outside/..", progress=False)
-    assert [p.name for p in tmp_path.iterdir()] == ["study.zarr"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".study.zarr.lock", "study.zarr"]
     assert len(study["comparisons"].children) == 1
 
 
@@ -329,7 +361,7 @@ def test_a_store_that_cannot_be_written_still_answers(study, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("read-only file system")
 
-    monkeypatch.setattr(disk, "write_group", refuse)
+    monkeypatch.setattr(disk, "write_pending", refuse)
     with pytest.warns(UserWarning, match="in memory only.*read-only file system"):
         pair = fk.compare(study, SPECIES[0], progress=False)
     np.testing.assert_allclose(pair.evidence.sum(("y", "x")) + pair.bias, pair.logit, atol=1e-4)

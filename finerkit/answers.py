@@ -1,0 +1,169 @@
+"""Where answers are kept: chunks of evidence enter; a comparison on disk leaves, or one in memory where there is none.
+
+A comparison that was interrupted goes on where it stopped: photos of a chunk that is not written are "pending".
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from finerkit import store as disk
+from finerkit.images import warn_unusable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import xarray as xr
+
+    from finerkit.explain import Chunk
+
+    Explain = Callable[[xr.Dataset], Iterator[Chunk]]
+
+
+def answered(path: Path | None, group: str, question: str, *, named: bool, overwrite: bool) -> xr.Dataset | None:
+    """The stored answer to the same question, if there is one that is complete.
+
+    Raises
+    ------
+    ValueError
+        If a person gave the name, and another question was answered under it.
+    """
+    if path is None or overwrite:
+        return None
+    found = _found(path, group)
+    if found is None or not found.attrs.get("complete"):
+        return None
+    if found.attrs.get("question") == question:
+        return found
+    if named:
+        raise ValueError(
+            f"There is another comparison in {group!r}. Choose another name=, or replace it with overwrite=True."
+        )
+    return None
+
+
+def keep(
+    path: Path | None, group: str, data: xr.Dataset, photos: xr.Dataset, explain: Explain, progress: bool
+) -> xr.Dataset:
+    """Compute an answer and keep it.
+
+    Parameters
+    ----------
+    path
+        Store of the study; None keeps the answer in memory, and so does a store that cannot be written, with a warning.
+    group
+        Where in the store.
+    data
+        The answer without ``evidence`` and ``logit``, with the dims they will have.
+    photos
+        Like ``/images``, in the order of `data`.
+    explain
+        Makes chunks of evidence for photos.
+    progress
+        Show a progress bar.
+    """
+    bar = tqdm(total=photos.sizes["image"], desc="evidence", unit="photo", disable=not progress, delay=1)
+    with bar, ExitStack() as stack:
+        opened = _try_to_open(stack, path, group, data) if path is not None else None
+        if opened is None:
+            return _in_memory(data, explain(photos), bar)
+        _fill(path, group, *opened, photos, explain, bar)
+        found = _found(path, group)
+        warn_unusable(found, "could not be explained")
+        disk.mark_complete(path, group)
+        disk.finish(path)
+        return _found(path, group)
+
+
+def _try_to_open(
+    stack: ExitStack, path: Path, group: str, data: xr.Dataset
+) -> tuple[disk.ChunkedGroup, list[int]] | None:
+    try:
+        stack.enter_context(disk.writing(path))
+        return _opened(path, group, data)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        warnings.warn(
+            f"The comparison is kept in memory only, since the store cannot be written: {error}", stacklevel=4
+        )
+        return None
+
+
+def _fill(
+    path: Path,
+    group: str,
+    arrays: disk.ChunkedGroup,
+    starts: list[int],
+    photos: xr.Dataset,
+    explain: Explain,
+    bar: tqdm,
+) -> None:
+    """Write the chunks that begin at `starts`; a comparison counts as made when its attr ``complete`` is there."""
+    count = photos.sizes["image"]
+    rows = [i for s in starts for i in range(s, min(s + disk.CHUNK, count))]
+    bar.update(count - len(rows))
+    if not rows:
+        return
+    for (_, evidence, logit, reasons), start in zip(explain(photos.isel(image=rows)), starts, strict=True):
+        arrays.write(start, evidence=evidence, logit=logit)
+        status = photos["status"].values[start : start + len(logit)].astype(object)
+        status[list(reasons)] = list(reasons.values())
+        disk.write_status(path, start, status, group)
+        bar.update(len(logit))
+
+
+def _opened(path: Path, group: str, data: xr.Dataset) -> tuple[disk.ChunkedGroup, list[int]]:
+    """Arrays to fill, and where chunks begin that are not there yet: all of them, unless a run was interrupted."""
+    every = range(0, data.sizes["image"], disk.CHUNK)
+    begun = _found(path, group)
+    if begun is not None and not begun.attrs.get("complete") and begun.attrs.get("question") == data.attrs["question"]:
+        pending = begun["status"].values == disk.PENDING
+        arrays = disk.ChunkedGroup.existing(path, group)
+        if {"evidence", "logit"} <= arrays.names:
+            return arrays, [s for s in every if pending[s : s + disk.CHUNK].any()]
+    waiting = np.full(data.sizes["image"], disk.PENDING, object)
+    dims = {"evidence": {d: data.sizes[d] for d in ("species", "y", "x")}, "logit": {"species": data.sizes["species"]}}
+    disk.write_pending(path, group, data.assign(status=("image", waiting)))
+    arrays = disk.ChunkedGroup(
+        path,
+        group,
+        dims,
+        dict.fromkeys(dims, "float32"),
+        data["image"].values,
+        units=dict.fromkeys(dims, "logit"),
+        resume=True,
+    )
+    return arrays, list(every)
+
+
+def _in_memory(data: xr.Dataset, chunks: Iterator[Chunk], bar: tqdm) -> xr.Dataset:
+    parts = []
+    status = data["status"].values.astype(object)
+    for start, evidence, logit, reasons in chunks:
+        parts.append((evidence, logit))
+        for i, reason in reasons.items():
+            status[start + i] = reason
+        bar.update(len(logit))
+    full = data.assign(
+        evidence=(("image", "species", "y", "x"), np.concatenate([p[0] for p in parts]), {"units": "logit"}),
+        logit=(("image", "species"), np.concatenate([p[1] for p in parts]), {"units": "logit"}),
+        status=("image", status),
+    )
+    warn_unusable(full, "could not be explained")
+    return full.assign_attrs(disk.provenance(**data.attrs))
+
+
+def _found(path: Path, group: str) -> xr.Dataset | None:
+    """A stored comparison, complete or not: all in memory but the evidence, which is read when used."""
+    try:
+        found = disk.read_group(path, group)
+        return found.assign({name: found[name].load() for name in found if name != "evidence"})
+    except (OSError, ValueError, KeyError):  # not there, or interrupted before it could be read
+        return None

@@ -1,0 +1,131 @@
+"""How a question is computed: study, head and method enter; chunks of evidence and logits leave, photo by photo.
+
+"cam" reads kept features (or runs the network where there are none), the other methods run the network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from finerkit import store as disk
+from finerkit.batches import run_photos
+from finerkit.evidence import cam_evidence
+from finerkit.features import feature_chunks
+from finerkit.similarity import head_species
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import xarray as xr
+
+    from finerkit.models import Model
+
+#: Status of photos whose features or gradients overflow.
+NOT_FINITE = "its evidence is not finite"
+
+#: Start, evidence (image, species, y, x), logit (image, species) and reasons by position, of one chunk of photos.
+Chunk = tuple[int, np.ndarray, np.ndarray, dict[int, str]]
+
+
+class Plan(NamedTuple):
+    """How to answer: ``grid`` of the evidence, ``layer`` and other facts for attrs, and who explains photos."""
+
+    grid: tuple[int, int]
+    facts: dict[str, Any]
+    explain: Callable[[xr.Dataset], Iterator[Chunk]]
+
+
+def plan(
+    study: xr.DataTree, names: list[str], method: str, detail: str, layer: str | None, model: Model | None
+) -> Plan:
+    """Choose how to compute the evidence of some classes.
+
+    Parameters
+    ----------
+    study
+        Whose head and model to use.
+    names
+        Classes, target first.
+    method, detail, layer, model
+        See `finerkit.compare`; a layer of None is the default one.
+
+    Raises
+    ------
+    ValueError
+        If the method does not fit the head, or the layer the network; before anything is written.
+    """
+    if method != "cam":
+        return _gradcam(study, names, method, layer, model)
+    if "weight" not in study["species"]:
+        raise ValueError(
+            "method='cam' needs a head that is linear in the mean of the features, which this network's own head "
+            "is not: use method='gradcam', or analyze(..., head='linear')."
+        )
+    head = study["species"].to_dataset().sel(species=names)
+    if detail == "fine":
+        return _fine(study, head, layer, model)
+    return Plan(tuple(study.attrs["grid"]), {"layer": "features"}, lambda p: _cam_chunks(study, p, head, model))
+
+
+def _cam_chunks(study: xr.DataTree, photos: xr.Dataset, head: xr.Dataset, model: Model | None) -> Iterator[Chunk]:
+    weight, bias = head["weight"].values, head["bias"].values
+    for start, cells, embedding, failed in feature_chunks(study, photos, model):
+        logit = embedding.astype(np.float64) @ weight.T.astype(np.float64) + bias
+        yield start, cam_evidence(cells, weight), logit.astype(np.float32), failed
+
+
+def _fine(study: xr.DataTree, head: xr.Dataset, layer: str | None, model: Model | None) -> Plan:
+    from finerkit.methods.fine import fine_evidence
+    from finerkit.methods.finer_layer import finer_layer
+    from finerkit.study_model import model_of
+
+    model = model_of(study, model)
+    layer = layer or finer_layer(model)
+    weight, bias = head["weight"].values, head["bias"].values
+    facts = {"layer": "features", "detail_layer": layer}
+    return _with_network(lambda pixels: fine_evidence(model, pixels, weight, bias, layer), model, facts)
+
+
+def _gradcam(study: xr.DataTree, names: list[str], method: str, layer: str | None, model: Model | None) -> Plan:
+    from finerkit.methods.gradcam import default_layer, gradcam_evidence
+    from finerkit.study_model import model_of
+
+    model = model_of(study, model)
+    layer = layer or default_layer(model)
+    table, known = study["species"].to_dataset(), head_species(study)
+    classes = np.array([known.index(n) for n in names])
+    head = None if study.attrs["head"] == "model" else (table["weight"].values, table["bias"].values)
+
+    def explain(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return gradcam_evidence(model, pixels, classes, layer, head, pointwise=method == "hirescam")
+
+    return _with_network(explain, model, {"layer": layer})
+
+
+def _with_network(explain: Callable[[np.ndarray], tuple], model: Model, facts: dict[str, Any]) -> Plan:
+    """A plan that runs the network; a blank photo tells the shape of the answer, and whether there is one."""
+    side = model.preprocess.image_size
+    shape = explain(np.zeros((1, side, side, 3), np.uint8))[0].shape[1:]
+    return Plan(shape[1:], facts, lambda photos: _explained(photos, shape, explain, model))
+
+
+def _explained(
+    photos: xr.Dataset, shape: tuple[int, ...], explain: Callable[[np.ndarray], tuple], model: Model
+) -> Iterator[Chunk]:
+    """Explain batch by batch; `shape` is (class, y, x)."""
+    paths = photos["path"].values
+    for start in range(0, len(paths), disk.CHUNK):
+        part = paths[start : start + disk.CHUNK]
+        evidence = np.full((len(part), *shape), np.nan, np.float32)
+        logit = np.full((len(part), shape[0]), np.nan, np.float32)
+        failed: dict[int, str] = {}
+        for indices, pixels, reasons in run_photos(part, model, len(part)):
+            failed |= reasons
+            if indices:
+                evidence[indices], logit[indices] = explain(pixels)
+        broken = [i for i in np.flatnonzero(~np.isfinite(evidence).all((1, 2, 3))) if i not in failed]
+        failed |= dict.fromkeys(map(int, broken), NOT_FINITE)
+        evidence[broken], logit[broken] = np.nan, np.nan
+        yield start, evidence, logit, failed
