@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -136,6 +137,12 @@ def _add_lab(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("folder", nargs="?", type=Path, default=folder, help=f"folder of the copies (default: {folder})")
     verb.add_argument("--no-browser", action="store_true", help="print JupyterLab's address, do not open a browser")
     verb.add_argument("--copy-only", action="store_true", help="copy the tutorials, do not start JupyterLab")
+    verb.add_argument(
+        "--jupyter",
+        default="",
+        metavar="OPTIONS",
+        help="further options of 'jupyter lab', as in --jupyter='--port 9000'",
+    )
     verb.set_defaults(run=_lab)
 
 
@@ -236,7 +243,7 @@ def _lab(options: argparse.Namespace) -> None:
     if done.kept:
         print(f"Kept, since they differ from finerkit's: {', '.join(done.kept)}. Rename them to get fresh copies.")
     if not options.copy_only:
-        open_lab(done.folder, ["--no-browser"] if options.no_browser else [])
+        open_lab(done.folder, [*["--no-browser"] * options.no_browser, *shlex.split(options.jupyter)])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,14 @@ def open_lab(folder: str | os.PathLike[str], more: Sequence[str] = ()) -> None:
         If JupyterLab does not start.
     """
     command = [sys.executable, "-m", "jupyterlab", tutorials()[0].name, *more]
-    status = subprocess.run(command, cwd=folder, check=False).returncode  # noqa: S603 - our own interpreter, no shell
+    with subprocess.Popen(command, cwd=folder) as lab:  # noqa: S603 - our own interpreter, no shell
+        status = _ended(lab)
     if status > 0:
         raise RuntimeError(f"JupyterLab ended with status {status}. The tutorials are in {str(folder)!r}.")
+
+
+def _ended(lab: subprocess.Popen) -> int:
+    """Wait for JupyterLab. Ctrl-C is for it: it asks whether to shut down, and stops its kernels."""
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):
+            return lab.wait()

@@ -1,6 +1,5 @@
 """`finerkit lab`: tutorials are copied once, changed copies are kept, and every installation holds them."""
 
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -41,23 +40,56 @@ def test_a_file_in_the_way_is_one_line(tmp_path, capsys):
     assert "is a file: give a folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("more", [[], ["--no-browser"]])
-def test_jupyterlab_is_opened_there_on_the_first_tutorial(tmp_path, monkeypatch, more):
-    calls = []
+class Lab:
+    """Stands for a JupyterLab that was started; Ctrl-C comes once while it is waited for."""
 
-    def run(command, **options):
-        calls.append((command, options))
-        return subprocess.CompletedProcess(command, 0)
+    status = 0
 
-    monkeypatch.setattr(lab.subprocess, "run", run)
-    assert main(["lab", str(tmp_path), *more]) == 0
-    command, options = calls[0]
-    assert command == [sys.executable, "-m", "jupyterlab", NAMES[0], *more]
-    assert options["cwd"] == tmp_path
+    def __init__(self, command, cwd):
+        self.command, self.cwd, self.waits = command, cwd, 0
+
+    def __enter__(self):
+        self.started.append(self)
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def wait(self):
+        self.waits += 1
+        if self.waits == 1:
+            raise KeyboardInterrupt
+        return self.status
 
 
-def test_jupyterlab_that_does_not_start_is_said(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(lab.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1))
+@pytest.fixture
+def started(monkeypatch):
+    Lab.started, Lab.status = [], 0
+    monkeypatch.setattr(lab.subprocess, "Popen", Lab)
+    return Lab.started
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], []),
+        (["--no-browser"], ["--no-browser"]),
+        (["--no-browser", "--jupyter=--port 1"], ["--no-browser", "--port", "1"]),
+    ],
+)
+def test_jupyterlab_is_opened_there_on_the_first_tutorial(tmp_path, started, given, expected):
+    assert main(["lab", str(tmp_path), *given]) == 0
+    assert started[0].command == [sys.executable, "-m", "jupyterlab", NAMES[0], *expected]
+    assert started[0].cwd == tmp_path
+
+
+def test_ctrl_c_is_left_to_jupyterlab_which_asks_before_it_ends(tmp_path, started):
+    assert main(["lab", str(tmp_path)]) == 0
+    assert started[0].waits == 2
+
+
+def test_jupyterlab_that_does_not_start_is_said(tmp_path, started, capsys):
+    Lab.status = 1
     assert main(["lab", str(tmp_path)]) == 2
     assert "JupyterLab ended with status 1" in capsys.readouterr().err
 
