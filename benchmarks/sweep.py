@@ -1,4 +1,4 @@
-"""A sweep of comparison strengths, three references, batch 8: ours against grad-cam, torchcam and one plain forward pass.
+"""A sweep of comparison strengths, three references, batch 8: ours, grad-cam, torchcam and one plain forward pass.
 
 Usage: python benchmarks/sweep.py [--rounds 5] [--out FILE]
 Every ratio is the median over rounds in which all ways take their turn, on the same photos, weights and threads.

@@ -74,6 +74,9 @@ def _add_analyze(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the network's input")
     verb.add_argument("--fit", default="squash", choices=("squash", "pad", "crop"), help="how photos are made square")
     verb.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
+    verb.add_argument(
+        "--precision", default="float32", choices=("float32", "float16", "bfloat16"), help="of the network"
+    )
     verb.add_argument("--head", default="linear", choices=("linear", "nearest_mean", "model"))
     verb.add_argument("--groups", metavar="COLUMN", help="photos with equal values stay in one fold (individuals)")
     verb.add_argument("--keep-features", default="auto", choices=("auto", "yes", "no"), help="keep feature maps")
@@ -160,7 +163,10 @@ def _analyze(options: argparse.Namespace) -> None:
     import finerkit as fk
 
     images = fk.read_images(options.source, options.table, species=options.species, path=options.path)
-    model = fk.load_model(options.model, options.image_size, options.device, fit=options.fit, weights=options.weights)
+    model = fk.load_model(
+        options.model, options.image_size, options.device,
+        fit=options.fit, weights=options.weights, precision=options.precision,
+    )  # fmt: skip
     keep = {"auto": "auto", "yes": True, "no": False}[options.keep_features]
     study = fk.analyze(
         images, model, options.store, options.head,
@@ -202,7 +208,13 @@ def _checkpoint_model(options: argparse.Namespace) -> Model | None:
     import finerkit as fk
 
     made = fk.open_study(options.store).attrs
-    return fk.load_model(made["model"], int(made["image_size"]), fit=made["fit"], weights=options.weights)
+    return fk.load_model(
+        made["model"],
+        int(made["image_size"]),
+        fit=made["fit"],
+        weights=options.weights,
+        precision=made.get("precision", "float32"),
+    )
 
 
 def _traits(options: argparse.Namespace) -> None:

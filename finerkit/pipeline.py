@@ -18,9 +18,8 @@ import numpy as np
 import xarray as xr
 
 from finerkit import store as disk
-from finerkit.features import contents
-from finerkit.forward import embed, features_group
-from finerkit.growth import adopt, keep_work, lost_photos, try_again
+from finerkit.forward import embed, features_group, run_here
+from finerkit.growth import adopt, are_changed, keep_work, lost_photos, try_again
 from finerkit.image_tables import RESERVED
 from finerkit.images import read_images, usable, warn_unusable
 from finerkit.models import Model, load_model
@@ -31,6 +30,10 @@ from finerkit.study_model import class_names, model_attrs, remember
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
+
+    from distributed import Client
+
+    from finerkit.forward import Run
 
 #: With ``keep_features="auto"``, feature maps are kept while they need no more than this before compression.
 KEEP_BYTES = 8 * 2**30
@@ -49,6 +52,7 @@ def analyze(
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = True,
+    client: Client | None = None,
 ) -> xr.DataTree:
     """Embed photos, fit and cross-validate the species head, and keep everything in a study.
 
@@ -81,6 +85,10 @@ def analyze(
         Replace a store that holds a different study, or leave out photos that are no longer among `images`.
     progress
         Show a progress bar.
+    client
+        A ``dask.distributed.Client``: its workers embed the photos, each with its own copy of the network and on its
+        own GPU where it has one, and write to the store, which they must see under the same path, as the photos.
+        Needs ``finerkit[distributed]``; see ``docs/cluster.md``. Default: this process does it all.
 
     Returns
     -------
@@ -107,6 +115,7 @@ def analyze(
     photos or settings, comparisons are asked again; traits, which may have been named by hand, are kept as they are.
     """
     choice(head, HEADS, "head")
+    run = run_here if client is None else _workers(client)
     if not isinstance(images, xr.Dataset):
         images = read_images(images, progress=progress)
     _check_images(images, head, groups)
@@ -122,7 +131,13 @@ def analyze(
     if known == "finished" and not _is_behind(path, images):
         return disk.open_study(path)
     with disk.writing(path):
-        return _made(path, images, model, settings, identity, keep_features, overwrite, progress)
+        return _made(path, images, model, settings, identity, keep_features, overwrite, progress, run)
+
+
+def _workers(client: Client) -> Run:
+    from finerkit.cluster import workers
+
+    return workers(client)
 
 
 def _made(
@@ -134,6 +149,7 @@ def _made(
     keep_features: bool | int | str,
     overwrite: bool,
     progress: bool,
+    run: Run,
 ) -> xr.DataTree:
     """Bring the store to where it should be; nobody else writes to it meanwhile."""
     known = _existing(path, images, identity, overwrite)  # again: another process may just have finished it
@@ -149,7 +165,7 @@ def _made(
     if known == "finished" and not try_again(path, images):
         return disk.open_study(path)
     before = _status(path)
-    embed(path, model, progress)
+    embed(path, model, progress, run)
     found = disk.read_group(path, "images").load()
     warn_unusable(found, "could not be analysed")
     if not usable(found).any():
@@ -210,7 +226,7 @@ def _check_numbers(folds: int, C: float) -> None:
 def _identity(images: xr.Dataset, model: Model, settings: dict[str, Any], groups: str | None) -> dict[str, Any]:
     """What must agree for a store to be continued."""
     columns = ["species", *([groups] if groups else [])]
-    rows = [images["image"].values.tolist(), contents(images) if "fingerprint" in images else []]
+    rows = [images["image"].values.tolist(), images["fingerprint"].values.tolist() if "fingerprint" in images else []]
     rows += [images[c].values.astype(str).tolist() for c in columns]
     digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
     made_by = {k: v for k, v in model_attrs(model).items() if k not in ("model", "pretrained")}
@@ -239,10 +255,12 @@ def _existing(path: Path, images: xr.Dataset, identity: dict[str, Any], overwrit
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return "none"
     attrs = disk.read_root(path)
-    if "identity" not in attrs:
+    if not isinstance(attrs.get("identity"), dict):
         raise FileExistsError(f"{str(path)!r} exists and is not a finerkit study: choose another store=.")
-    theirs = attrs["identity"]
+    theirs = {"precision": "float32"} | attrs["identity"]  # studies of before did not say
     differs = [k for k in identity if theirs.get(k) != identity[k]]
+    if not differs and are_changed(path, images):
+        differs = ["photos"]
     if not differs:
         return "finished" if attrs.get("complete") else "begun"
     if differs == ["photos"]:

@@ -27,6 +27,7 @@ def model_attrs(model: Model) -> dict[str, Any]:
         "split": model.description,
         "grid": list(model.grid),
         "n_features": model.n_features,
+        "precision": model.precision,
         **model.preprocess.to_attrs(),
     }
 
@@ -58,6 +59,7 @@ def model_of(study: xr.DataTree, model: Model | None = None) -> Model:
                 mean=pre.mean,
                 std=pre.std,
                 interpolation=pre.interpolation,
+                precision=attrs.get("precision", "float32"),
             )
         except (ValueError, RuntimeError) as error:
             raise ValueError(
@@ -67,7 +69,7 @@ def model_of(study: xr.DataTree, model: Model | None = None) -> Model:
         remember(model)
     if not _same(model, attrs):
         mine = model_attrs(model)
-        differs = [k for k in mine if k not in ("model", "pretrained") and mine[k] != attrs.get(k)]
+        differs = [k for k in mine if not _agrees(mine, attrs, k)]
         raise ValueError(
             f"This study was made with {attrs['model']!r} at {attrs['image_size']} pixels. Got {model!r}, which "
             f"differs in {', '.join(differs)}: pass the same model."
@@ -77,7 +79,12 @@ def model_of(study: xr.DataTree, model: Model | None = None) -> Model:
 
 def _same(model: Model, attrs: dict[str, Any]) -> bool:
     mine = model_attrs(model)
-    return all(mine[k] == attrs.get(k) for k in mine if k not in ("model", "pretrained"))
+    return all(_agrees(mine, attrs, k) for k in mine)
+
+
+def _agrees(mine: dict[str, Any], attrs: dict[str, Any], key: str) -> bool:
+    known = attrs.get(key, "float32" if key == "precision" else None)  # studies of before did not say
+    return key in ("model", "pretrained") or mine[key] == known
 
 
 def class_names(model: Model) -> tuple[str, ...]:

@@ -211,4 +211,22 @@ def test_the_hash_sees_every_weight():
 
 
 def test_device_is_found():
-    assert loading._device("auto").type in {"cuda", "mps", "cpu"}
+    assert loading.pick_device("auto").type in {"cuda", "mps", "cpu"}
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float16", 0.02), ("bfloat16", 0.25)])
+def test_half_precision_gives_the_same_maps_to_the_stated_tolerance(precision, tolerance):
+    half, full = (fk.load_model("efficientnet-lite0", 224, "cpu", precision=p) for p in (precision, "float32"))
+    rng = np.random.default_rng(0)
+    smooth = np.kron(rng.integers(0, 256, (2, 28, 28, 3)), np.ones((1, 8, 8, 1))).astype(np.uint8)
+    weight = full.own_head[0][[285, 281, 282]]
+    maps = [cam_evidence(m.features(smooth)[0], weight) for m in (full, half)]
+    for ours, theirs in zip(*maps, strict=True):
+        assert np.abs(ours - theirs).max() < tolerance * np.abs(ours).max()
+    assert np.abs(maps[0] - maps[1]).max() > 0
+
+
+def test_precision_is_part_of_the_model():
+    assert "float16" in repr(fk.load_model("resnet18", 64, "cpu", pretrained=False, precision="float16"))
+    with pytest.raises(ValueError, match="precision must be one of 'float32', 'float16', 'bfloat16'. Got 'half'"):
+        fk.load_model("resnet18", 64, "cpu", pretrained=False, precision="half")

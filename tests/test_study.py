@@ -322,6 +322,14 @@ def test_the_split_and_the_weights_are_part_of_the_model(photos, tmp_path):
         fk.compare(study, SPECIES[0], model=model)
 
 
+def test_a_study_is_of_one_precision(study, photos, model, tmp_path):
+    half = fk.load_model("resnet18", 64, "cpu", pretrained=False, precision="bfloat16")
+    with pytest.raises(ValueError, match="differs in precision"):
+        fk.analyze(fk.read_images(photos), half, disk.store_of(study))
+    with pytest.raises(ValueError, match="differs in precision"):
+        fk.compare(study, SPECIES[0], model=half)
+
+
 def test_columns_added_to_the_table_later_are_taken_over(study, photos, model):
     images = fk.read_images(photos)
     images["genus"] = ("image", np.array([s.split()[0] for s in images.species.values], object))

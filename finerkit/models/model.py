@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from finerkit.models.split import Split, guess_layout, to_cells
-from finerkit.names import suggestion
+from finerkit.names import choice, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from finerkit.preprocess import Preprocess
+
+
+#: Types of the forward pass. On a GPU half precision is quicker. Maps of the embedded network then agree with those of
+#: float32 to 2 % of their maximum (float16), but only to 25 % (bfloat16, for networks that overflow float16).
+PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class Model:
@@ -40,6 +45,8 @@ class Model:
         Whether the weights were loaded rather than drawn at random.
     device : torch.device
         Where it runs.
+    precision : str
+        Of the forward pass, see `PRECISIONS`.
     """
 
     def __init__(
@@ -52,6 +59,8 @@ class Model:
         class_names: tuple[str, ...] = (),
         pretrained: bool = True,
         device: torch.device | None = None,
+        precision: str = "float32",
+        compiled: bool = False,
     ) -> None:
         self.name = name
         self.preprocess = preprocess
@@ -59,15 +68,18 @@ class Model:
         self.class_names = class_names
         self.pretrained = pretrained
         self.device = device or torch.device("cpu")
+        self.precision = choice(precision, tuple(PRECISIONS), "precision")
         # channels_last: convolutions are two to five times quicker on CPU, quicker on GPU; no effect on transformers.
         self.module = module.eval().to(self.device, memory_format=torch.channels_last)
         self._hashed: tuple[tuple, str] | None = None
+        self._run = torch.compile(self.cells) if compiled else self.cells
 
     def __repr__(self) -> str:
         rows, columns = self.grid
         return (
             f"Model({self.name!r}, image_size={self.preprocess.image_size}, fit={self.preprocess.fit!r}, "
             f"grid={rows}x{columns}, n_features={self.n_features}, device={str(self.device)!r}"
+            f"{'' if self.precision == 'float32' else f', {self.precision}'}"
             f"{'' if self.pretrained else ', random weights'})"
         )
 
@@ -105,7 +117,10 @@ class Model:
 
     def input(self, pixels: np.ndarray) -> Tensor:
         """Normalise uint8 pixels (batch, S, S, 3) to the network's input (batch, 3, S, S) on its device."""
-        x = torch.from_numpy(np.array(pixels)).to(self.device).permute(0, 3, 1, 2)  # already channels_last in memory
+        x = torch.from_numpy(np.array(pixels))
+        if self.device.type == "cuda":
+            x = x.pin_memory()  # the copy then runs beside the host
+        x = x.to(self.device, non_blocking=self.device.type == "cuda").permute(0, 3, 1, 2)  # channels_last in memory
         mean, std = (
             torch.tensor(v, device=self.device).view(1, 3, 1, 1) for v in (self.preprocess.mean, self.preprocess.std)
         )
@@ -130,13 +145,20 @@ class Model:
         embedding : numpy.ndarray
             float32 (batch, feature).
         """
-        cells = self.cells(self.input(pixels)).half()
+        with self._autocast():
+            cells = self._run(self.input(pixels)).half()
         return cells.contiguous().cpu().numpy(), cells.float().mean((1, 2)).cpu().numpy()
 
     @torch.inference_mode()
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         """Logits of the network's own classes, float32 (batch, class)."""
-        return self.module(self.input(pixels)).float().cpu().numpy()
+        with self._autocast():
+            return self.module(self.input(pixels)).float().cpu().numpy()
+
+    def _autocast(self) -> torch.autocast:
+        """The precision of forward passes; evidence by gradients is always computed in float32."""
+        dtype = PRECISIONS[self.precision]
+        return torch.autocast(self.device.type, dtype, enabled=dtype is not torch.float32)
 
     def cells(self, x: Tensor) -> Tensor:
         """Run the network up to the pooled features: (batch, y, x, feature), with gradients where enabled."""
