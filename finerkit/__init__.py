@@ -22,6 +22,7 @@ from finerkit._version import __version__
 if TYPE_CHECKING:
     from finerkit import datasets, figures
     from finerkit.comparisons import compare
+    from finerkit.duplicates import DuplicateWarning
     from finerkit.evidence import contrast, reference_weights
     from finerkit.guide import write_guide
     from finerkit.images import PhotoWarning, read_images
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from finerkit.widgets import SpeciesExplorer, StrengthExplorer, TraitExplorer
 
 _HOME = {
+    "DuplicateWarning": "finerkit.duplicates",
     "Model": "finerkit.models",
     "ModelUnavailableError": "finerkit.models",
     "PhotoWarning": "finerkit.images",
@@ -69,6 +71,7 @@ _HOME = {
 _SUBMODULES = frozenset({"datasets", "figures", "models", "widgets"})
 
 __all__ = [
+    "DuplicateWarning",
     "Model",
     "ModelUnavailableError",
     "PhotoWarning",

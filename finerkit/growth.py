@@ -24,9 +24,18 @@ if TYPE_CHECKING:
 def lost_photos(path: Path, images: xr.Dataset) -> list[str]:
     """Ids of analysed photos of a store whose content is not among `images`: they would be left out of it."""
     known = disk.read_group(path, "images").load()
-    now = set(contents(images.isel(image=usable(images))))
-    done = known["status"].values == "ok"
-    return [str(i) for i, c, d in zip(known["image"].values, contents(known), done, strict=True) if d and c not in now]
+    now = set(contents(images.isel(image=usable(images)), known))
+    done, then = known["status"].values == "ok", contents(known, images)
+    return [str(i) for i, c, d in zip(known["image"].values, then, done, strict=True) if d and c not in now]
+
+
+def are_changed(path: Path, images: xr.Dataset) -> bool:
+    """Whether files changed where their fingerprints do not tell: seen only if all bytes were read, then and now."""
+    known = disk.read_group(path, "images").load()
+    if "sha256" not in known or "sha256" not in images:
+        return False
+    then, now = known["sha256"].values, images["sha256"].values
+    return bool(((then != now) & (then != "") & (now != "")).any())
 
 
 def adopt(old: Path, new: Path) -> None:
@@ -41,8 +50,8 @@ def adopt(old: Path, new: Path) -> None:
     """
     before, images = disk.read_group(old, "images").load(), disk.read_group(new, "images").load()
     done = np.flatnonzero(before["status"].values == "ok")
-    where = dict(zip(np.array(contents(before), object)[done], done, strict=True))
-    rows = np.array([where.get(c, -1) for c in contents(images)])
+    where = dict(zip(np.array(contents(before, images), object)[done], done, strict=True))
+    rows = np.array([where.get(c, -1) for c in contents(images, before)])
     pending = images["status"].values == disk.PENDING
     rows[~pending] = -1
     source, target = disk.ChunkedGroup.existing(old, "features"), disk.ChunkedGroup.existing(new, "features")

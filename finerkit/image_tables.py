@@ -40,7 +40,18 @@ PATH_COLUMNS = (
 )
 
 #: Names that a user's column cannot have, because they are ours or Zarr's.
-RESERVED = ("image", "species", "path", "width", "height", "status", "fingerprint", "zarr.json")
+RESERVED = (
+    "image",
+    "species",
+    "path",
+    "width",
+    "height",
+    "status",
+    "fingerprint",
+    "sha256",
+    "duplicate_of",
+    "zarr.json",
+)
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".tab": "\t"}
 

@@ -17,9 +17,10 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from finerkit._version import __version__
+from finerkit.duplicates import duplicate_of, warn_duplicates
 from finerkit.image_tables import read_table, table_entries
 from finerkit.names import choice
-from finerkit.photo import MAX_PIXELS, Look, fingerprint, look_at, quiet_pillow
+from finerkit.photo import MAX_PIXELS, Look, checksum, fingerprint, look_at, quiet_pillow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,8 +60,10 @@ def read_images(
     root
         Folder that a table's paths are relative to, where it is not the table's own.
     check
-        "decode" reads every file to its end, so that truncated photos are found now; "header" reads only the size,
-        which is quicker on large collections (broken photos are then found, and recorded, by `finerkit.analyze`).
+        How much of every file is read. "decode": all of it, so that truncated photos are found now, and a change of any
+        byte is noticed when a study is made again. "header": the size and a few samples, which is quicker on large
+        collections (broken photos are then found, and recorded, by `finerkit.analyze`; a change of a file that keeps
+        its size and falls between the samples is not noticed).
     max_pixels
         Larger photos are left out.
     progress
@@ -72,8 +75,9 @@ def read_images(
         Dim ``image``, a text id that is the same on every machine (path relative to the root, with forward slashes).
         Variables ``species`` ("" where unknown), ``path`` (absolute), ``width`` and ``height`` (pixels, upright, that
         is after EXIF rotation), ``status`` ("ok" or why the photo cannot be used),
-        ``fingerprint`` (of the file's bytes) and the table's other columns.
-        Unreadable photos stay in the Dataset. Nothing is written.
+        ``fingerprint`` (of the file's size and samples), ``sha256`` (of all its bytes, for "decode"), ``duplicate_of``
+        (the first photo of the list with the same bytes, "" for photos that are no copy) and the table's other columns.
+        Unreadable photos and copies stay in the Dataset. Nothing is written.
 
     Raises
     ------
@@ -86,6 +90,8 @@ def read_images(
     -----
     PhotoWarning
         Once, if some photos cannot be used.
+    DuplicateWarning
+        Once, naming the pairs, if the same file is there under two species: at least one label is wrong.
 
     Examples
     --------
@@ -101,7 +107,7 @@ def read_images(
         )
     ids = _unique_ids(_portable(base, i) for i in entries.pop("image"))
     paths = [_located(base, p) for p in entries.pop("path")]
-    looks = _look_at_all(paths, check, max_pixels, progress)
+    looks, prints, sums = _look_at_all(paths, check, max_pixels, progress)
     variables = {
         "species": (
             "image",
@@ -111,8 +117,10 @@ def read_images(
         "width": ("image", np.array([look.width for look in looks], np.int64)),
         "height": ("image", np.array([look.height for look in looks], np.int64)),
         "status": ("image", np.array([look.status for look in looks], object)),
-        "fingerprint": ("image", np.array([fingerprint(p) for p in paths], object)),
+        "fingerprint": ("image", np.array(prints, object)),
     }
+    if check == "decode":
+        variables["sha256"] = ("image", np.array(sums, object))
     variables |= {name: ("image", _column(entries[name])) for name in entries}
     images = xr.Dataset(variables, {"image": np.array(ids, object)})
     images.attrs = {"root": _storable(str(base)), "finerkit_version": __version__}
@@ -121,7 +129,9 @@ def read_images(
         "comment": "upright, after EXIF rotation",
     }
     images["status"].attrs = {"comment": "ok, or why the photo cannot be used"}
+    images["duplicate_of"] = ("image", duplicate_of(images), {"comment": "first photo with the same bytes"})
     warn_unusable(images)
+    warn_duplicates(images)
     return images
 
 
@@ -298,10 +308,19 @@ def _text(value: Any) -> str:
     return "" if missing else _storable(str(value))
 
 
-def _look_at_all(paths: list[str], check: str, max_pixels: int, progress: bool) -> list[Look]:
+def _look_at_all(
+    paths: list[str], check: str, max_pixels: int, progress: bool
+) -> tuple[list[Look], list[str], list[str]]:
+    """What was found in each file, its fingerprint, and its checksum ("" unless all of it is read)."""
+
+    def examine(path: str) -> tuple[Look, str, str]:
+        return _look(path, check, max_pixels), fingerprint(path), checksum(path) if check == "decode" else ""
+
     with quiet_pillow(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        looking = pool.map(lambda p: _look(p, check, max_pixels), paths)
-        return list(tqdm(looking, "looking at photos", len(paths), unit="photo", disable=not progress, delay=1))
+        found = pool.map(examine, paths)
+        rows = list(tqdm(found, "looking at photos", len(paths), unit="photo", disable=not progress, delay=1))
+    looks, prints, sums = map(list, zip(*rows, strict=True))
+    return looks, prints, sums
 
 
 def _look(path: str, check: str, max_pixels: int) -> Look:

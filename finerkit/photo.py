@@ -5,18 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
 #: Photos with more pixels than this are left out, so that a decompression bomb cannot take the machine down.
 MAX_PIXELS = 150_000_000
+
+#: Photos with more pixels than this are decoded one after the other, so that threads do not fill the memory with them.
+LARGE = 40_000_000
+
+_one_at_a_time = Lock()
 
 #: Formats that are read: pictures only. EPS and its like are programs, which Pillow hands to other tools.
 FORMATS = (
@@ -97,18 +104,44 @@ def look_at(path: str | os.PathLike[str], check: str = "decode", max_pixels: int
 
 
 def fingerprint(path: str | os.PathLike[str]) -> str:
-    """Tell a file from others and from its later self: hash of size, first and last 64 KiB; "" if unreadable."""
-    span = 2**16
+    """Tell a file from others without reading all of it: hash of its size and of samples; "" if unreadable.
+
+    The samples are the first and last 64 KiB, and 16 stretches of 4 KiB between them: scans and cut-out specimens may
+    begin and end alike, in white.
+    """
+
+    def sampled(stream: BinaryIO) -> str:
+        size = stream.seek(0, os.SEEK_END)
+        digest = hashlib.sha256(f"{size}:".encode())
+        for start, length in _samples(size):
+            stream.seek(start)
+            digest.update(stream.read(length))
+        return digest.hexdigest()[:16]
+
+    return _digested(path, sampled)
+
+
+def _samples(size: int) -> list[tuple[int, int]]:
+    """Start and length of the stretches of a file that its fingerprint reads: all of a small one."""
+    if size <= 2**18:
+        return [(0, size)]
+    between = [(size * i // 17, 2**12) for i in range(1, 17)]
+    return [(0, 2**16), *between, (size - 2**16, 2**16)]
+
+
+def checksum(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of all bytes of a file, in hexadecimal; "" if unreadable."""
+    return _digested(path, lambda stream: hashlib.file_digest(stream, "sha256").hexdigest())
+
+
+def _digested(path: str | os.PathLike[str], digest: Callable[[BinaryIO], str]) -> str:
     try:
+        if not Path(path).is_file():
+            return ""  # a named pipe would make us wait for ever
         with Path(path).open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(0)
-            digest = hashlib.sha256(f"{size}:".encode() + stream.read(span))
-            stream.seek(max(span, size - span))
-            digest.update(stream.read(span))
+            return digest(stream)
     except (OSError, ValueError):
         return ""
-    return digest.hexdigest()[:16]
 
 
 @contextmanager
@@ -137,7 +170,8 @@ def _opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Ima
         with file.open("rb") as stream, Image.open(stream, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise PhotoError(f"too large: {image.width} x {image.height} pixels, more than {max_pixels:,} in all")
-            yield image
+            with _one_at_a_time if image.width * image.height > LARGE else nullcontext():
+                yield image
     except PhotoError:
         raise
     except UnidentifiedImageError:
@@ -169,20 +203,29 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy()
     if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(_to_8_bit(np.asarray(image)))
+        image = Image.fromarray(_to_8_bit(image))
     if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image)
+        return white
     return image.convert("RGB")
 
 
-def _to_8_bit(pixels: np.ndarray) -> np.ndarray:
+def _to_8_bit(image: Image.Image) -> np.ndarray:
     """Bring deep pixels to 8 bits by a fixed rule, never by the photo's own range, so that photos stay comparable."""
-    values = np.nan_to_num(pixels.astype(np.float64), nan=0, posinf=np.inf, neginf=-np.inf)
-    top = values.max(initial=0, where=np.isfinite(values))
+    pixels = np.asarray(image)
+    scale = _scale_to_8_bit(pixels)
+    narrow = np.empty(pixels.shape, np.uint8)
+    for start in range(0, len(pixels), 64):  # by stretches of rows: in float64 all of it might not fit the memory
+        values = np.nan_to_num(pixels[start : start + 64].astype(np.float64), nan=0, posinf=np.inf, neginf=-np.inf)
+        narrow[start : start + 64] = np.clip(np.rint(values * scale), 0, 255)
+    return narrow
+
+
+def _scale_to_8_bit(pixels: np.ndarray) -> float:
+    top = pixels.max(initial=0, where=np.isfinite(pixels))
     if np.issubdtype(pixels.dtype, np.floating) and top <= 1:
-        values = values * 255
-    elif top > 255 or np.issubdtype(pixels.dtype, np.uint16):  # of either byte order
-        values = values / 257
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+        return 255
+    deep = top > 255 or np.issubdtype(pixels.dtype, np.uint16)  # of either byte order
+    return 1 / 257 if deep else 1

@@ -1,5 +1,6 @@
 """`read_images`: folders and tables as people have them, against what the test put there."""
 
+import hashlib
 import os
 import sys
 import unicodedata
@@ -15,12 +16,15 @@ from PIL import Image
 import finerkit as fk
 from finerkit.images import PhotoWarning, usable, warn_unusable
 
+OURS = {"species", "path", "width", "height", "status", "fingerprint", "sha256", "duplicate_of"}
+
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 
 
 def photo(path, size=(8, 6)):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (10, 200, 30)).save(path, format="PNG")
+    colour = tuple(hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).digest()[:3])  # its own
+    Image.new("RGB", size, colour).save(path, format="PNG")
 
 
 def folder(root, *files):
@@ -64,8 +68,8 @@ def test_folder_of_species_folders(tmp_path):
         "erato/2.png": "erato",
         "loose.png": "",
     }
-    assert set(images.data_vars) == {"species", "path", "width", "height", "status", "fingerprint"}
-    assert [images[v].dims for v in images.data_vars] == [("image",)] * 6
+    assert set(images.data_vars) == OURS
+    assert [images[v].dims for v in images.data_vars] == [("image",)] * 8
     assert images.width.values.tolist() == [8] * 4
     assert images.height.values.tolist() == [6] * 4
     assert usable(images).all()
@@ -166,6 +170,36 @@ def test_linked_folders_are_followed_but_real_ones_come_first(tmp_path):
     (root / "0 link").symlink_to(root / "b", target_is_directory=True)
     (root / "c").symlink_to(outside, target_is_directory=True)
     assert listed(fk.read_images(root)) == {"a/1.png": "a", "b/2.png": "b", "c/3.png": "c"}
+
+
+@pytest.mark.parametrize("check", ["decode", "header"])
+def test_the_same_file_under_two_species_is_named(tmp_path, check):
+    root = folder(tmp_path / "photos", "a/1.png", "b/2.png", "c/3.png", "loose.png")
+    for copy, original in (("a/9.png", "a/1.png"), ("b/0.png", "a/1.png"), ("x.png", "c/3.png")):
+        (root / copy).write_bytes((root / original).read_bytes())
+    (root / "a/empty.png").touch()
+    (root / "b/empty.png").touch()
+    message = r"^1 pairs .* two species.*'a/1.png' \(a\) and 'b/0.png' \(b\)\. Correct the labels"
+    with pytest.warns(PhotoWarning, match="2 of 9"), pytest.warns(fk.DuplicateWarning, match=message):
+        images = fk.read_images(root, check=check)
+    copies = {k: v for k, v in zip(images.image.values, images.duplicate_of.values, strict=True) if v}
+    assert copies == {"a/9.png": "a/1.png", "b/0.png": "a/1.png", "x.png": "c/3.png"}
+    round_trip(images, tmp_path / "x.zarr")
+
+
+def test_files_that_differ_between_the_samples_are_no_copies_and_a_flipped_bit_is_seen(tmp_path):
+    pixels = np.full((1000, 900, 3), 255, np.uint8)
+    for name, at in (("a/1.bmp", 500), ("b/2.bmp", 501)):
+        pixels[at, 300] = 0
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(pixels).save(tmp_path / name)
+    images, quick = fk.read_images(tmp_path), fk.read_images(tmp_path, check="header")
+    assert quick.fingerprint.values[0] == quick.fingerprint.values[1]  # or this tests nothing
+    assert images.sha256.values.tolist() == [
+        hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("a/1.bmp", "b/2.bmp")
+    ]
+    assert quick.duplicate_of.values.tolist() == images.duplicate_of.values.tolist() == ["", ""]
+    assert "sha256" not in quick
 
 
 @pytest.mark.parametrize("check", ["decode", "header"])
@@ -298,7 +332,7 @@ def test_a_tables_paths_are_relative_to_it_or_to_root(flat, tmp_path, monkeypatc
 def test_usual_columns_are_recognised(flat, species, path):
     images = fk.read_images(pd.DataFrame({species: ["A", "B"], path: ["1.png", "2.png"]}), root=flat)
     assert listed(images) == {"1.png": "A", "2.png": "B"}
-    assert set(images.data_vars) == {"species", "path", "width", "height", "status", "fingerprint"}
+    assert set(images.data_vars) == OURS
 
 
 def test_columns_can_be_chosen_and_the_passed_over_are_kept(flat):
@@ -367,7 +401,8 @@ def test_missing_files_names_and_species(flat, tmp_path):
 def test_ids_are_unique_whatever_the_table_repeats(flat):
     photo(flat / "1.png#2")
     table = pd.DataFrame({"file": ["1.png", "1.png", "1.png#2", "1.png", "2.png"], "species": list("ABCDE")})
-    images = fk.read_images(table, root=flat)
+    with pytest.warns(fk.DuplicateWarning, match="^2 pairs"):
+        images = fk.read_images(table, root=flat)
     ids = images.image.values.tolist()
     assert len(set(ids)) == 5
     assert ids[0] == "1.png"
@@ -377,7 +412,7 @@ def test_ids_are_unique_whatever_the_table_repeats(flat):
 
 
 def test_a_repeated_photo_counts_from_two(flat):
-    images = fk.read_images(pd.DataFrame({"file": ["1.png"] * 3, "species": list("ABC")}), root=flat)
+    images = fk.read_images(pd.DataFrame({"file": ["1.png"] * 3, "species": list("AAA")}), root=flat)
     assert images.image.values.tolist() == ["1.png", "1.png#2", "1.png#3"]
 
 
@@ -385,7 +420,7 @@ def test_absolute_and_roundabout_paths_give_portable_ids(tmp_path, flat):
     photo(tmp_path / "outside.png")
     files = [str(flat / "1.png"), "./2.png", "x/../2.png", "../outside.png", str(tmp_path / "outside.png")]
     (flat / "x").mkdir()
-    images = fk.read_images(pd.DataFrame({"file": files, "species": list("ABCDE")}), root=flat)
+    images = fk.read_images(pd.DataFrame({"file": files, "species": list("ABBCC")}), root=flat)
     outside = (tmp_path / "outside.png").as_posix()
     assert images.image.values.tolist() == ["1.png", "2.png", "2.png#2", "../outside.png", outside]
     assert usable(images).all()
@@ -485,8 +520,7 @@ def test_column_names_are_safe_in_any_store(flat, tmp_path):
     names = ["a/b", "a_b", "a\\b", "", ".", "..", "__x", "zarr.json", "Width", "Sex", "sex", "größe", "🦋", "100 %"]
     table = pd.concat([frame(), pd.DataFrame([range(len(names))] * 2, columns=names)], axis=1)
     images = fk.read_images(table, root=flat)
-    ours = {"species", "path", "width", "height", "status", "fingerprint"}
-    kept = [n for n in images.data_vars if n not in ours]
+    kept = [n for n in images.data_vars if n not in OURS]
     assert [images[n].values[0] for n in kept] == list(range(len(names)))
     assert not [n for n in kept if "/" in n or "\\" in n or not n.strip(".") or n.startswith("__")]
     folded = [n.casefold() for n in [*images.variables, "zarr.json"]]
@@ -563,7 +597,7 @@ def test_broken_tables_are_explained(tmp_path, name, content, message):
 
 
 def test_fingerprints_tell_files_apart_and_notice_changes(tmp_path):
-    for name, colour in (("a/1.png", "red"), ("a/2.png", "blue"), ("b/1.png", "red")):
+    for name, colour in (("a/1.png", "red"), ("a/2.png", "blue"), ("a/3.png", "red")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("RGB", (9, 9), colour).save(tmp_path / name)
     prints = fk.read_images(tmp_path).fingerprint.values
