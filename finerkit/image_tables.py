@@ -53,6 +53,9 @@ RESERVED = (
     "zarr.json",
 )
 
+#: In bytes; with room for what is put before it.
+_LONGEST_NAME = 150
+
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".tab": "\t"}
 
 
@@ -136,13 +139,15 @@ def _texts(values: pd.Series) -> list[str]:
 def _free_names(columns: Iterable[object]) -> list[str]:
     """Names for a table's columns: distinct from ours and from each other even where case does not count.
 
-    Zarr makes a folder of each, so slashes and names of dots would break the store, and on macOS and Windows
-    'Status' would overwrite 'status'.
+    Zarr makes a folder of each, so slashes, names of dots, control characters and very long names would break the
+    store, and on macOS and Windows 'Status' would overwrite 'status'.
     """
     taken, names = set(RESERVED), []
     for column in columns:
-        name = re.sub(r"[/\\]", "_", unicodedata.normalize("NFC", str(column)).strip())
-        name = name if name.strip(".") else "unnamed"
+        text = re.sub(r"[/\\]", "_", re.sub(r"\s+", " ", unicodedata.normalize("NFC", str(column)))).strip()
+        name = "".join(c if c.isprintable() else "_" for c in text)
+        name = name.encode()[:_LONGEST_NAME].decode(errors="ignore").strip()
+        name = name if name.strip(". ") else "unnamed"
         while name.casefold() in taken or name.startswith("__"):
             name = f"table_{name}"
         taken.add(name.casefold())
