@@ -531,7 +531,7 @@ def test_bad_photos_are_recorded_and_left_out(photos, model, tmp_path, monkeypat
     with pytest.warns(fk.PhotoWarning, match=r"1 of 42 photos cannot be read.*00.png .empty file"):
         images = fk.read_images(copy)
     (copy / SPECIES[1] / "05.png").write_bytes(b"broken since")
-    with pytest.warns(fk.PhotoWarning, match="2 of 42 photos could not be analysed"):
+    with pytest.warns(fk.PhotoWarning, match=r"1 of 42 photos could not be analysed: Rubra rotunda/05.png"):
         study = fk.analyze(images, model, tmp_path / "s.zarr", progress=False)
     status = study["images"].status
     assert status.sel(image=f"{SPECIES[0]}/00.png").item() == "empty file (0 bytes)"
