@@ -18,13 +18,15 @@ import numpy as np
 import xarray as xr
 
 from finerkit import store as disk
+from finerkit.blocks import rows_of
 from finerkit.forward import embed, features_group, run_here
 from finerkit.growth import adopt, are_changed, keep_work, lost_photos, try_again
 from finerkit.image_tables import RESERVED
 from finerkit.images import read_images, usable, warn_unusable
 from finerkit.models import Model, load_model
 from finerkit.names import choice
-from finerkit.species import HEADS, need_two_species, own_tables, trained_tables, usable_labels
+from finerkit.predictions import own, trained, write_tables
+from finerkit.species import HEADS, need_two_species, usable_labels
 from finerkit.study_model import class_names, model_attrs, remember
 
 if TYPE_CHECKING:
@@ -179,16 +181,14 @@ def _fit(path: Path, images: xr.Dataset, model: Model, settings: dict[str, Any])
     """Fit the species head on the embeddings, and keep it with its predictions."""
     disk.set_head(path, settings, disk.read_root(path)["identity"])  # what an older head said goes
     features = disk.read_group(path, "features")
-    embedding = features["embedding"].values
+    embedding = rows_of(features["embedding"], path.parent)
     head = settings["head"]
     if head == "model":
-        own = features["own_logit"].values if "own_logit" in features else None
-        species, predictions = own_tables(embedding, images, class_names(model), model.own_head, own)
+        judged = own(embedding, images, class_names(model), model.own_head, features.get("own_logit"))
     else:
         options = {k: settings[k] for k in ("folds", "seed", "C")} | {"groups": settings["groups"] or None}
-        species, predictions = trained_tables(embedding, images, head, **options)
-    disk.write_group(path, "species", species, **model_attrs(model))
-    disk.write_group(path, "predictions", predictions, **model_attrs(model))
+        judged = trained(embedding, images, head, **options)
+    write_tables(path, images, judged, model_attrs(model))
     disk.write_root(path, complete=True)
     disk.finish(path)
 

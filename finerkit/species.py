@@ -1,4 +1,4 @@
-"""The species head: embeddings and labels enter; prototypes, a linear head and cross-validated logits leave."""
+"""The species head: embeddings and labels enter; a linear head, and heads that have not seen some photos, leave."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import xarray as xr
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from finerkit.blocks import IN_MEMORY, class_means, moments
+from finerkit.softmax import Problem, fit_softmax
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import xarray as xr
+
+    from finerkit.blocks import Embedding
+
 HEADS = ("linear", "nearest_mean", "model")
+
+#: Numbers of a head (species x features) above which it is kept in float32.
+_LARGE_HEAD = 2**22
 
 
 class Head(NamedTuple):
@@ -26,48 +35,69 @@ class Head(NamedTuple):
 
     def logits(self, embedding: np.ndarray) -> np.ndarray:
         """Logits (image, species) of embeddings (image, feature)."""
-        return embedding.astype(np.float64) @ self.weight.T.astype(np.float64) + self.bias
+        return embedding.astype(self.weight.dtype) @ self.weight.T + self.bias
 
 
-def fit_head(embedding: np.ndarray, labels: np.ndarray, kind: str = "linear", C: float = 1.0) -> Head:
+def fit_head(
+    embedding: Embedding, labels: np.ndarray, kind: str = "linear", C: float = 1.0, rows: np.ndarray | None = None
+) -> Head:
     """Fit a head for the species in `labels`.
 
-    Both kinds work on standardised embeddings (zero mean, unit variance) and are folded back to raw ones, so that they
-    act directly on features:
+    Both kinds work on standardised embeddings (zero mean, and divided by the standard deviation or the median feature's,
+    whichever is larger) and are folded back to raw ones, so that they act directly on features:
 
-    - "linear": multinomial logistic regression with an L2 penalty of strength ``1 / C``;
+    - "linear": multinomial logistic regression with an L2 penalty of strength ``1 / C``, by scikit-learn; where that
+      would take photos x features or photos x species of more than `finerkit.blocks.IN_MEMORY` numbers, by
+      `finerkit.softmax`, in blocks, to the same optimum;
     - "nearest_mean": no training; with standardised ``z`` and class means ``m_k`` the logit is
       ``(z . m_k - |m_k|^2 / 2) / sqrt(feature)``, which orders classes by distance to their means.
 
     Parameters
     ----------
     embedding
-        (image, feature), finite.
+        (image, feature), finite; in memory or a `finerkit.blocks.Spool`.
     labels
         (image,) names, at least two different ones.
     kind
         "linear" or "nearest_mean".
     C
         Inverse strength of the penalty.
+    rows
+        Ascending positions of the photos to learn from; `labels` are theirs. Default: all.
 
     Returns
     -------
     Head
-        In float64, species in alphabetical order.
+        Species in alphabetical order; in float64, very large heads in float32.
     """
-    X = embedding.astype(np.float64)
-    mean, scale = X.mean(0), X.std(0)
-    # A feature that hardly varies for its size (rounding noise) must not be blown up.
-    scale = np.where(scale > 1e-6 * (np.abs(mean) + 1e-12), scale, np.inf)
-    Z = (X - mean) / scale
-    species = np.unique(labels.astype(str))
+    rows = np.arange(len(labels)) if rows is None else rows
+    species, classes = np.unique(labels.astype(str), return_inverse=True)
+    mean, scale = moments(embedding, rows)
+    scale = _divisors(mean, scale)
+    features = len(mean)
     if kind == "nearest_mean":
-        means = np.stack([Z[labels == s].mean(0) for s in species])
-        weight, bias = means / np.sqrt(X.shape[1]), -(means**2).sum(1) / 2 / np.sqrt(X.shape[1])
+        means = (class_means(embedding, rows, classes, len(species)) - mean) / scale
+        weight, bias = means / np.sqrt(features), -(means**2).sum(1) / 2 / np.sqrt(features)
+    elif len(rows) * max(features, len(species)) > IN_MEMORY:
+        weight, bias = fit_softmax(Problem(embedding, rows, classes, mean, scale, C))
     else:
-        weight, bias = _logistic(Z, labels.astype(str), C)
-    raw = weight / scale
-    return Head(species, raw, bias - raw @ mean)
+        weight, bias = _logistic((embedding[rows].astype(np.float64) - mean) / scale, labels.astype(str), C)
+    dtype = np.float32 if weight.size > _LARGE_HEAD else np.float64
+    raw = (weight / scale).astype(dtype)
+    return Head(species, raw, (bias - raw @ mean).astype(dtype))
+
+
+def _divisors(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """What standardising divides each feature by: its standard deviation, but never less than the median feature's.
+
+    Features that are silent on nearly all photos would else get weights of a thousand times the others', which a
+    patch of unseen texture sets off. The floor costs nothing: on 419 photos of 10 butterfly species and on two sets of
+    rendered ones, cross-validated log loss fell from .031 to .029, from .225 to .194 and from .561 to .514.
+    Features that are constant, but for rounding, are left out (infinity).
+    """
+    varies = deviation > 1e-6 * (np.abs(mean) + 1e-12)
+    floor = np.median(deviation[varies]) if varies.any() else 0.0
+    return np.where(varies, np.maximum(deviation, floor), np.inf)
 
 
 def _logistic(Z: np.ndarray, labels: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray]:
@@ -122,28 +152,35 @@ def cross_validate(
     UserWarning
         Naming the species with fewer photos than folds.
     """
-    species, count = np.unique(labels.astype(str), return_counts=True)
-    few = species[count < folds]
-    if len(few):
-        warnings.warn(
-            f"{len(few)} species with fewer photos than the {folds} folds of cross-validation: "
-            f"{', '.join(few[:8])}{', ...' if len(few) > 8 else ''}. Their accuracy is uncertain.",
-            stacklevel=3,
-        )
+    warn_few(labels, folds)
+    species = np.unique(labels.astype(str))
     logits = np.full((len(labels), len(species)), np.nan)
     for test, head in held_out_heads(embedding, labels, kind, folds, groups, seed, C):
         logits[np.ix_(test, np.searchsorted(species, head.species))] = head.logits(embedding[test])
     return logits
 
 
+def warn_few(labels: np.ndarray, folds: int) -> None:
+    """Name, in one warning, the species with fewer photos than folds."""
+    species, count = np.unique(labels.astype(str), return_counts=True)
+    few = species[count < folds]
+    if len(few):
+        warnings.warn(
+            f"{len(few)} species with fewer photos than the {folds} folds of cross-validation: "
+            f"{', '.join(few[:8])}{', ...' if len(few) > 8 else ''}. Their accuracy is uncertain.",
+            stacklevel=4,
+        )
+
+
 def held_out_heads(
-    embedding: np.ndarray,
+    embedding: Embedding,
     labels: np.ndarray,
     kind: str = "linear",
     folds: int = 5,
     groups: np.ndarray | None = None,
     seed: int = 0,
     C: float = 1.0,
+    rows: np.ndarray | None = None,
 ) -> Iterator[tuple[np.ndarray, Head]]:
     """Fit the heads of cross-validation, and say which photos each has not seen.
 
@@ -151,12 +188,14 @@ def held_out_heads(
     ----------
     embedding, labels, kind, folds, groups, seed, C
         See `cross_validate`.
+    rows
+        See `fit_head`.
 
     Yields
     ------
     test : numpy.ndarray
-        Positions of the photos that the head has not seen; every photo once, unless its fold leaves fewer than two
-        species to learn.
+        Positions, in `labels`, of the photos that the head has not seen; every photo once, unless its fold leaves fewer
+        than two species to learn.
     head : Head
         Fitted on the others; species that are absent from them are absent from it.
     """
@@ -167,10 +206,10 @@ def held_out_heads(
     splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")  # `cross_validate` says it, with names
-        parts = list(splitter.split(embedding, _stratifiable(labels, folds), groups))
+        parts = list(splitter.split(labels, _stratifiable(labels, folds), groups))
     for train, test in parts:
         if len(np.unique(labels[train])) >= 2:
-            yield test, fit_head(embedding[train], labels[train], kind, C)
+            yield test, fit_head(embedding, labels[train], kind, C, train if rows is None else rows[train])
 
 
 def held_out_heads_of(study: xr.DataTree) -> Iterator[tuple[np.ndarray, Head]]:
@@ -202,7 +241,7 @@ def held_out_heads_of(study: xr.DataTree) -> Iterator[tuple[np.ndarray, Head]]:
     images = study["images"].to_dataset()
     labels = usable_labels(images)
     known = np.flatnonzero(labels != "")
-    groups = _members(images[attrs["groups"]].values[known]) if attrs["groups"] else None
+    groups = members(images[attrs["groups"]].values[known]) if attrs["groups"] else None
     stored = study["features"].to_dataset()["embedding"]
     ids = images["image"].values[known]
     embedding = stored.isel(image=stored.indexes["image"].get_indexer(ids)).values
@@ -217,107 +256,16 @@ def _stratifiable(labels: np.ndarray, folds: int) -> np.ndarray:
     return labels.astype(str) if count.max() >= folds else np.full(len(labels), names[0])
 
 
-def prototypes(embedding: np.ndarray, labels: np.ndarray, species: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def prototypes(embedding: Embedding, labels: np.ndarray, species: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean embedding (species, feature), NaN where a species has no photo, and number of photos (species,)."""
-    count = np.array([(labels == s).sum() for s in species], np.int64)
-    mean = np.full((len(species), embedding.shape[1]), np.nan)
-    for i, s in enumerate(species):
-        if count[i]:
-            mean[i] = embedding[labels == s].mean(0, dtype=np.float64)
-    return mean, count
+    place = {str(name): i for i, name in enumerate(species)}
+    classes = np.array([place.get(str(label), -1) for label in labels], np.int64)
+    rows = np.flatnonzero(classes >= 0)
+    mean = class_means(embedding, rows, classes[rows], len(species))
+    return mean, np.bincount(classes[rows], minlength=len(species))
 
 
-def trained_tables(
-    embedding: np.ndarray,
-    images: xr.Dataset,
-    kind: str,
-    *,
-    folds: int = 5,
-    groups: str | None = None,
-    seed: int = 0,
-    C: float = 1.0,
-) -> tuple[xr.Dataset, xr.Dataset]:
-    """Make ``/species`` and ``/predictions`` with a head fitted on the labelled photos.
-
-    Parameters
-    ----------
-    embedding
-        (image, feature), NaN for photos that could not be used.
-    images
-        The study's ``/images``.
-    kind
-        "linear" or "nearest_mean".
-    folds, groups, seed, C
-        See `cross_validate`; `groups` names a column of `images`.
-
-    Returns
-    -------
-    species : xarray.Dataset
-        ``prototype``, ``weight``, ``bias``, ``count`` over dim ``species``; the cross-validated ``accuracy`` in attrs.
-    predictions : xarray.Dataset
-        ``logit(image, species)`` and ``predicted(image)``, cross-validated for labelled photos.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two species.
-    """
-    labels = usable_labels(images)
-    known = labels != ""
-    need_two_species(labels)
-    head = fit_head(embedding[known], labels[known], kind, C)
-    logits = head.logits(embedding)
-    members = _members(images[groups].values[known]) if groups else None
-    logits[known] = cross_validate(embedding[known], labels[known], kind, folds, members, seed, C)
-    judged = known & ~np.isnan(logits).all(1)
-    right = head.species[np.nanargmax(logits[judged], 1)] == labels[judged]
-    attrs = {
-        "head": kind,
-        "cross_validated": True,
-        "folds": folds,
-        "groups": groups or "",
-        "seed": seed,
-        "C": C,
-        "accuracy": float(right.mean()) if len(right) else float("nan"),
-    }
-    species = _species_table(head.species, embedding, labels)
-    species["weight"] = (("species", "feature"), head.weight.astype(np.float32), {"units": "logit per feature"})
-    species["bias"] = ("species", head.bias.astype(np.float32), {"units": "logit"})
-    return species.assign_attrs(attrs), _predictions(head.species, images, logits).assign_attrs(attrs)
-
-
-def own_tables(
-    embedding: np.ndarray,
-    images: xr.Dataset,
-    classes: tuple[str, ...],
-    linear: tuple[np.ndarray, np.ndarray] | None,
-    own_logit: np.ndarray | None,
-) -> tuple[xr.Dataset, xr.Dataset]:
-    """Make ``/species`` and ``/predictions`` from the network's own classes; nothing is trained.
-
-    Parameters
-    ----------
-    embedding, images
-        See `trained_tables`.
-    classes
-        Names of the network's classes.
-    linear
-        Weight (class, feature) and bias of its classifier, or None where its logits are not linear in the embedding;
-        then the species get no ``weight`` and ``bias``.
-    own_logit
-        (image, class) logits of the network, needed where `linear` is None.
-    """
-    names = np.array(classes)
-    species = _species_table(names, embedding, usable_labels(images))
-    if linear is not None:
-        own_logit = Head(names, *linear).logits(embedding)
-        species["weight"] = (("species", "feature"), linear[0], {"units": "logit per feature"})
-        species["bias"] = ("species", linear[1], {"units": "logit"})
-    attrs = {"head": "model", "cross_validated": False}
-    return species.assign_attrs(attrs), _predictions(names, images, own_logit).assign_attrs(attrs)
-
-
-def _members(groups: np.ndarray) -> np.ndarray:
+def members(groups: np.ndarray) -> np.ndarray:
     """Groups as text; a photo whose group is unknown is a group of its own."""
     text = groups.astype(str)
     return np.array([g if g not in ("", "nan", "NaT") else f"\0{i}" for i, g in enumerate(text)])
@@ -326,28 +274,6 @@ def _members(groups: np.ndarray) -> np.ndarray:
 def usable_labels(images: xr.Dataset) -> np.ndarray:
     """Species of each photo as text, "" where unknown or where the photo cannot be used."""
     return np.where(images["status"].values.astype(str) == "ok", images["species"].values.astype(str), "")
-
-
-def _species_table(names: np.ndarray, embedding: np.ndarray, labels: np.ndarray) -> xr.Dataset:
-    mean, count = prototypes(embedding, labels, names)
-    return xr.Dataset(
-        {"prototype": (("species", "feature"), mean.astype(np.float32)), "count": ("species", count)},
-        {"species": names.astype(object)},
-    )
-
-
-def _predictions(names: np.ndarray, images: xr.Dataset, logits: np.ndarray) -> xr.Dataset:
-    predicted = np.array([""] * len(logits), object)
-    certain = ~np.isnan(logits).all(1)
-    if certain.any():
-        predicted[certain] = names[np.nanargmax(logits[certain], 1)]
-    return xr.Dataset(
-        {
-            "logit": (("image", "species"), logits.astype(np.float32), {"units": "logit"}),
-            "predicted": ("image", predicted),
-        },
-        {"image": images.image.values.astype(object), "species": names.astype(object)},
-    )
 
 
 def need_two_species(labels: np.ndarray) -> None:

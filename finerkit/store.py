@@ -34,6 +34,9 @@ CHUNK = 32
 
 PENDING = "pending"
 
+#: Variables of tables that are larger than this (logits of many photos for many species) are read when used.
+SMALL_BYTES = 2**27
+
 _COMPRESSION = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=2)
 
 
@@ -145,7 +148,7 @@ def _plain_tree(tree: xr.DataTree) -> xr.DataTree:
         small = node.path.strip("/") in {"images", "species", "predictions"}
         data = node.to_dataset(inherit=False)
         if small and any(v.chunks for v in data.variables.values()):
-            data = data.load()
+            data = data.assign({n: v.load() for n, v in data.data_vars.items() if v.nbytes <= SMALL_BYTES})
         if small or any(v.dtype.kind == "T" for v in data.variables.values()):
             node.dataset = plain_text(data)
     return tree
@@ -228,6 +231,8 @@ class ChunkedGroup:
         Of the group.
     resume
         Keep arrays that are there.
+    chunk
+        Photos per chunk.
     """
 
     def __init__(
@@ -241,6 +246,7 @@ class ChunkedGroup:
         units: Mapping[str, str] | None = None,
         attrs: Mapping[str, Any] | None = None,
         resume: bool = False,
+        chunk: int = CHUNK,
     ) -> None:
         if not resume:
             write_group(
@@ -255,7 +261,7 @@ class ChunkedGroup:
             self._arrays[name] = handle.create_array(
                 name,
                 shape=(len(images), *others.values()),
-                chunks=(min(CHUNK, len(images)), *others.values()),
+                chunks=(min(chunk, len(images)), *others.values()),
                 dtype=dtypes[name],
                 dimension_names=("image", *others),
                 fill_value=np.nan,

@@ -8,14 +8,15 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from finerkit.species import cross_validate, fit_head, prototypes, trained_tables
+from finerkit.predictions import trained_tables
+from finerkit.species import cross_validate, fit_head, prototypes
 
 
 def blobs(counts=(20, 15, 12), features=6, seed=0, spread=1.0):
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(len(counts), features)) * 3
     X = np.concatenate([c + rng.normal(size=(n, features)) * spread for c, n in zip(centres, counts, strict=True)])
-    X = X * np.logspace(-2, 2, features) + 5
+    X = X * np.linspace(0.6, 1.8, features) + 5
     y = np.repeat([f"species {i}" for i in range(len(counts))], counts)
     order = rng.permutation(len(y))
     return X[order].astype(np.float32), y[order]
@@ -26,11 +27,20 @@ def softmax(z):
     return e / e.sum(1, keepdims=True)
 
 
+class FlooredScaler(StandardScaler):
+    """scikit-learn's, but features are divided by no less than the median feature's standard deviation."""
+
+    def fit(self, X, y=None, sample_weight=None):
+        super().fit(X)
+        self.scale_ = np.maximum(self.scale_, np.median(self.scale_))
+        return self
+
+
 @pytest.mark.parametrize("counts", [(20, 15, 12), (20, 15)])
 def test_linear_head_is_logistic_regression_on_standardised_embeddings(counts):
     X, y = blobs(counts, spread=4)
     head = fit_head(X, y)
-    peer = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)).fit(X.astype(np.float64), y)
+    peer = make_pipeline(FlooredScaler(), LogisticRegression(max_iter=5000)).fit(X.astype(np.float64), y)
     assert list(head.species) == list(peer.classes_)
     np.testing.assert_allclose(softmax(head.logits(X)), peer.predict_proba(X.astype(np.float64)), atol=2e-3)
     assert head.weight.shape == (len(counts), X.shape[1])
@@ -38,9 +48,18 @@ def test_linear_head_is_logistic_regression_on_standardised_embeddings(counts):
 
 def test_nearest_mean_head_orders_by_distance_to_the_means():
     X, y = blobs(spread=4)
-    peer = make_pipeline(StandardScaler(), NearestCentroid()).fit(X.astype(np.float64), y)
+    peer = make_pipeline(FlooredScaler(), NearestCentroid()).fit(X.astype(np.float64), y)
     head = fit_head(X, y, "nearest_mean")
     np.testing.assert_array_equal(head.species[head.logits(X).argmax(1)], peer.predict(X.astype(np.float64)))
+
+
+def test_features_that_are_nearly_silent_get_no_giant_weight():
+    """A channel that fires on no photo but one would, blown up to unit variance, decide every photo that wakes it."""
+    X, y = blobs(features=20, spread=4)
+    X[:, 3] = np.random.default_rng(0).normal(0, 1e-5, len(X))
+    for kind in ("linear", "nearest_mean"):
+        weight = np.abs(fit_head(X, y, kind).weight)
+        assert weight[:, 3].max() < weight.max() / 10
 
 
 def test_constant_features_get_no_weight():

@@ -1,0 +1,126 @@
+"""Embeddings too many to hold: rows of a study enter; blocks of rows, their moments and class means leave."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import xarray as xr
+
+#: Numbers in one block (float32: 16 MB).
+BLOCK = 2**22
+
+#: Embeddings of more numbers than this are read from disk by block.
+IN_MEMORY = 2**23
+
+
+class Spool:
+    """Rows of float32 in an unnamed file, read by position; unlike a memory map it takes no memory that stays.
+
+    Parameters
+    ----------
+    width
+        Numbers per row.
+    folder
+        Where the file is; it goes with this object.
+    """
+
+    def __init__(self, width: int, folder: Path) -> None:
+        self._file = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115 - gone with this object
+        self._width, self._count = width, 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and numbers per row."""
+        return self._count, self._width
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add rows at the end."""
+        self._file.seek(0, 2)
+        np.ascontiguousarray(rows, np.float32).tofile(self._file)
+        self._count += len(rows)
+
+    def __getitem__(self, at: np.ndarray) -> np.ndarray:
+        """Rows at ascending positions that lie close together."""
+        if not len(at):
+            return np.empty((0, self._width), np.float32)
+        first, count = int(at[0]), int(at[-1]) - int(at[0]) + 1
+        self._file.seek(4 * self._width * first)
+        block = np.fromfile(self._file, np.float32, count * self._width).reshape(count, self._width)
+        return block if count == len(at) else block[at - first]
+
+
+Embedding = np.ndarray | Spool
+
+
+def rows_of(array: xr.DataArray, folder: Path) -> Embedding:
+    """Rows of a stored array (image, feature): in memory while they are few, else spooled to disk."""
+    if array.size <= IN_MEMORY:
+        return array.values
+    spool = Spool(array.shape[1], folder)
+    for at in row_blocks(np.arange(len(array)), array.shape[1]):
+        spool.append(array[at[0] : at[-1] + 1].values)
+    return spool
+
+
+def row_blocks(rows: np.ndarray, *widths: int, multiple: int = 1) -> Iterator[np.ndarray]:
+    """Cut positions into blocks so that rows of any of these `widths` make `BLOCK` numbers at most.
+
+    Parameters
+    ----------
+    rows
+        Ascending positions.
+    widths
+        Numbers per row of what will be held at once.
+    multiple
+        Blocks have a multiple of so many rows, the last one apart.
+    """
+    step = max(1, BLOCK // max(widths) // multiple) * multiple
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
+
+
+def moments(embedding: Embedding, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (feature,) in float64."""
+    width = embedding.shape[1]
+    mean, squares = np.zeros(width), np.zeros(width)
+    for at in row_blocks(rows, width):
+        mean += embedding[at].sum(0, dtype=np.float64)
+    mean /= len(rows)
+    for at in row_blocks(rows, 2 * width):
+        squares += ((embedding[at] - mean) ** 2).sum(0)
+    return mean, np.sqrt(squares / len(rows))
+
+
+def class_means(embedding: Embedding, rows: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+    """Mean row (class, feature) of each class 0, 1, ..., `count` - 1, in float64; NaN where it has none.
+
+    Parameters
+    ----------
+    embedding
+        (image, feature).
+    rows
+        Ascending positions of the photos that count.
+    classes
+        (row,) class of each.
+    count
+        How many classes there are.
+    """
+    width = embedding.shape[1]
+    total = np.zeros((count, width))
+    for at in row_blocks(np.arange(len(rows)), 2 * width):
+        block, mine = embedding[rows[at]].astype(np.float64), classes[at]
+        order = np.argsort(mine, kind="stable")
+        starts = np.flatnonzero(np.diff(mine[order], prepend=-1))
+        total[mine[order][starts]] += np.add.reduceat(block[order], starts, 0)
+    number = np.bincount(classes, minlength=count)[:, None]
+    return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)

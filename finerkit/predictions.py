@@ -1,0 +1,205 @@
+"""What heads say of photos: embeddings and labels enter; ``/species`` and ``/predictions`` leave, block by block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from finerkit import store as disk
+from finerkit.blocks import row_blocks
+from finerkit.species import (
+    Head,
+    fit_head,
+    held_out_heads,
+    members,
+    need_two_species,
+    prototypes,
+    usable_labels,
+    warn_few,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from finerkit.blocks import Embedding
+
+#: Logits per chunk on disk: 1 MB.
+_CHUNK = 2**18
+
+
+class Judgement(NamedTuple):
+    """A species table, and what gives the logits of photos at some successive positions."""
+
+    species: xr.Dataset
+    logits: Callable[[np.ndarray], np.ndarray]
+
+
+def trained(
+    embedding: Embedding,
+    images: xr.Dataset,
+    kind: str,
+    *,
+    folds: int = 5,
+    groups: str | None = None,
+    seed: int = 0,
+    C: float = 1.0,
+) -> Judgement:
+    """Fit and cross-validate a head on the labelled photos.
+
+    Parameters
+    ----------
+    embedding
+        (image, feature), NaN for photos that could not be used.
+    images
+        The study's ``/images``.
+    kind
+        "linear" or "nearest_mean".
+    folds, groups, seed, C
+        See `finerkit.species.cross_validate`; `groups` names a column of `images`.
+
+    Returns
+    -------
+    Judgement
+        ``prototype``, ``weight``, ``bias``, ``count`` over dim ``species``. Logits of labelled photos are those of
+        heads that had not seen them.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two species.
+    """
+    labels = usable_labels(images)
+    need_two_species(labels)
+    rows = np.flatnonzero(labels != "")
+    head = fit_head(embedding, labels[rows], kind, C, rows)
+    warn_few(labels[rows], folds)
+    together = members(images[groups].values[rows]) if groups else None
+    judges = list(held_out_heads(embedding, labels[rows], kind, folds, together, seed, C, rows))
+    species = _table(head.species, embedding, labels)
+    species["weight"] = (("species", "feature"), head.weight.astype(np.float32), {"units": "logit per feature"})
+    species["bias"] = ("species", head.bias.astype(np.float32), {"units": "logit"})
+    species.attrs = {
+        "head": kind, "cross_validated": True, "folds": folds, "groups": groups or "", "seed": seed, "C": C,
+    }  # fmt: skip
+    return Judgement(species, _Unseen(embedding, head, [(rows[test], judge) for test, judge in judges], rows))
+
+
+def own(
+    embedding: Embedding,
+    images: xr.Dataset,
+    classes: tuple[str, ...],
+    linear: tuple[np.ndarray, np.ndarray] | None,
+    own_logit: xr.DataArray | None,
+) -> Judgement:
+    """Take the network's own classes; nothing is trained.
+
+    Parameters
+    ----------
+    embedding, images
+        See `trained`.
+    classes
+        Names of the network's classes.
+    linear
+        Weight (class, feature) and bias of its classifier, or None where its logits are not linear in the embedding;
+        then the species get no ``weight`` and ``bias``.
+    own_logit
+        (image, class) logits of the network, needed where `linear` is None; read by block.
+    """
+    names = np.array(classes)
+    species = _table(names, embedding, usable_labels(images))
+    species.attrs = {"head": "model", "cross_validated": False}
+    if linear is None:
+        return Judgement(species, lambda at: own_logit[at[0] : at[-1] + 1].values)
+    head = Head(names, *(part.astype(np.float64) for part in linear))
+    species["weight"] = (("species", "feature"), linear[0], {"units": "logit per feature"})
+    species["bias"] = ("species", linear[1], {"units": "logit"})
+    return Judgement(species, lambda at: head.logits(embedding[at]))
+
+
+class _Unseen:
+    """Logits by heads that have not seen the photo: those of cross-validation where it was labelled."""
+
+    def __init__(
+        self, embedding: Embedding, head: Head, judges: list[tuple[np.ndarray, Head]], labelled: np.ndarray
+    ) -> None:
+        self._embedding = embedding
+        self._judges = [(judge, np.searchsorted(head.species, judge.species)) for _, judge in judges]
+        self._judges.append((head, np.arange(len(head.species))))
+        self._judge = np.full(len(embedding), len(judges))
+        self._judge[labelled] = -1  # where no fold could judge it, nobody does
+        for i, (test, _) in enumerate(judges):
+            self._judge[test] = i
+
+    def __call__(self, at: np.ndarray) -> np.ndarray:
+        block, judge = self._embedding[at], self._judge[at]
+        head, everyone = self._judges[-1]
+        logits = np.full((len(at), len(everyone)), np.nan, head.weight.dtype)
+        for i in np.unique(judge[judge >= 0]):
+            mine, (head, columns) = np.flatnonzero(judge == i), self._judges[i]
+            logits[np.ix_(mine, columns)] = head.logits(block[mine])
+        return logits
+
+
+def _table(names: np.ndarray, embedding: Embedding, labels: np.ndarray) -> xr.Dataset:
+    mean, count = prototypes(embedding, labels, names)
+    return xr.Dataset(
+        {"prototype": (("species", "feature"), mean.astype(np.float32)), "count": ("species", count)},
+        {"species": names.astype(object)},
+    )
+
+
+def trained_tables(
+    embedding: np.ndarray, images: xr.Dataset, kind: str, **options: Any
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """``/species`` and ``/predictions`` in memory; parameters as for `trained`."""
+    judged = trained(embedding, images, kind, **options)
+    parts: list[np.ndarray] = []
+    summary = _predicted(judged, images, lambda _, logits: parts.append(logits))
+    logit = (("image", "species"), np.concatenate(parts), {"units": "logit"})
+    return judged.species.assign_attrs(summary.attrs), summary.assign(logit=logit)
+
+
+def write_tables(path: Path, images: xr.Dataset, judged: Judgement, attrs: dict[str, Any]) -> None:
+    """Write ``/species`` and ``/predictions``, whose logits are never in memory whole."""
+    names = judged.species["species"].values
+    rows = min(len(images["image"]), max(disk.CHUNK, _CHUNK // len(names)))
+    group = disk.ChunkedGroup(
+        path,
+        "predictions",
+        {"logit": {"species": len(names)}},
+        {"logit": "float32"},
+        images["image"].values,
+        coords={"species": names},
+        units={"logit": "logit"},
+        attrs=judged.species.attrs | attrs,
+        chunk=rows,
+    )
+    summary = _predicted(judged, images, lambda start, logits: group.write(start, logit=logits), rows)
+    disk.add_to_group(path, "predictions", summary, **attrs)
+    disk.write_group(path, "species", judged.species.assign_attrs(summary.attrs), **attrs)
+
+
+def _predicted(
+    judged: Judgement, images: xr.Dataset, put: Callable[[int, np.ndarray], None], rows: int = 1
+) -> xr.Dataset:
+    """Hand the logits on by block of photos (a multiple of `rows`); returns what they say of each, and the accuracy."""
+    labels, names = usable_labels(images), judged.species["species"].values
+    predicted = np.array([""] * len(labels), object)
+    for at, logits in _blocks(judged, len(labels), rows):
+        certain = ~np.isnan(logits).all(1)
+        predicted[at[certain]] = names[np.nanargmax(logits[certain], 1)]
+        put(int(at[0]), logits.astype(np.float32))
+    tried = (labels != "") & (predicted != "")
+    right = float((predicted[tried] == labels[tried]).mean()) if tried.any() else float("nan")
+    accuracy = {"accuracy": right} if judged.species.attrs["cross_validated"] else {}
+    coords = {"image": images["image"].values.astype(object), "species": names}
+    return xr.Dataset({"predicted": ("image", predicted)}, coords, judged.species.attrs | accuracy)
+
+
+def _blocks(judged: Judgement, count: int, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    features, species = judged.species.sizes["feature"], judged.species.sizes["species"]
+    for at in row_blocks(np.arange(count), features, 2 * species, multiple=rows):
+        yield at, judged.logits(at)
