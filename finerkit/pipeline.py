@@ -28,6 +28,7 @@ from finerkit.names import choice
 from finerkit.predictions import own, trained, write_tables
 from finerkit.species import HEADS, need_two_species, usable_labels
 from finerkit.study_model import class_names, model_attrs, remember
+from finerkit.trust import refuse_links
 
 if TYPE_CHECKING:
     import os
@@ -257,6 +258,7 @@ def _existing(path: Path, images: xr.Dataset, identity: dict[str, Any], overwrit
     attrs = disk.read_root(path)
     if not isinstance(attrs.get("identity"), dict):
         raise FileExistsError(f"{str(path)!r} exists and is not a finerkit study: choose another store=.")
+    refuse_links(path)
     theirs = {"precision": "float32"} | attrs["identity"]  # studies of before did not say
     differs = [k for k in identity if theirs.get(k) != identity[k]]
     if not differs and are_changed(path, images):

@@ -21,6 +21,7 @@ from zarr.codecs import BloscCodec
 
 from finerkit._version import __version__
 from finerkit.pairs import plain_text
+from finerkit.trust import check_images, check_version, refuse_links, telling_damage
 
 if TYPE_CHECKING:
     import os
@@ -115,7 +116,7 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     FileNotFoundError
         If there is no store.
     ValueError
-        If it is not a finerkit study, or of a newer version.
+        If it is not a finerkit study, of a newer version, damaged, or holds links that lead out of it.
     """
     path = Path(store)
     recover(path)
@@ -124,14 +125,12 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
             f"There is no study at {str(path)!r}. Make one with fk.analyze(images, store={str(path)!r})."
         )
     attrs = read_root(path)
-    if "schema_version" not in attrs:
-        raise ValueError(f"{str(path)!r} is not a finerkit study. Make one with fk.analyze(images, store='name.zarr').")
-    if attrs["schema_version"] > SCHEMA_VERSION:
-        raise ValueError(
-            f"{str(path)!r} was written by finerkit {attrs.get('finerkit_version')} in a newer layout: update finerkit."
-        )
-    with _quiet():  # zarr also notes folders that an interruption left without metadata
-        tree = xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
+    check_version(path, attrs, SCHEMA_VERSION)
+    refuse_links(path)
+    with _quiet(), telling_damage(path):  # zarr also notes folders that an interruption left without metadata
+        tree = xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False, zarr_format=3)
+    if "images" in tree.children:
+        check_images(path, tree["images"].to_dataset())
     tree.encoding["source"] = str(path.absolute())
     for kind in ("comparisons", "traits"):
         for name, node in list(tree[kind].children.items()) if kind in tree.children else []:
@@ -358,7 +357,7 @@ def finish(store: Path) -> None:
 def read_root(store: Path) -> dict[str, Any]:
     """Attrs of the whole study; empty if there is no store there."""
     try:
-        return dict(zarr.open_group(store, mode="r", use_consolidated=False).attrs)
+        return dict(zarr.open_group(store, mode="r", zarr_format=3, use_consolidated=False).attrs)
     except (FileNotFoundError, ValueError, KeyError):
         return {}
 

@@ -1,0 +1,76 @@
+"""A store from elsewhere: its folder and attrs enter; nothing leaves, or a refusal that says what is wrong with it.
+
+Stores hold arrays and text, never code: only Zarr format 3 is read, which has no codec that runs any.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import xarray as xr
+
+#: What ``/images`` of every study has.
+_NEEDED = ("species", "path", "width", "height", "status")
+
+
+def refuse_links(store: Path) -> None:
+    """Raise ValueError if a link inside a store leads out of it: reading or writing would follow it."""
+    root = os.path.realpath(store)
+    waiting = [root]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
+                    raise ValueError(
+                        f"{str(store)!r} holds a link that leads out of it, {os.path.relpath(entry.path, root)!r}: it "
+                        "is not followed. Expected a folder that holds all of the study. If you made the link, put "
+                        "what it leads to in its place."
+                    )
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+
+
+def check_version(store: Path, attrs: Mapping[str, Any], newest: int) -> None:
+    """Raise ValueError unless the attrs of a store's root say a version that this finerkit can read."""
+    if "schema_version" not in attrs:
+        raise ValueError(
+            f"{str(store)!r} is not a finerkit study. Make one with fk.analyze(images, store='name.zarr')."
+        )
+    version = attrs["schema_version"]
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise _damaged(store, f"its schema_version must be an int in the range [1, inf), and is {version!r:.60}")
+    if version > newest:
+        raise ValueError(
+            f"{str(store)!r} was written by finerkit {attrs.get('finerkit_version')!s:.20} in a newer layout: update "
+            "finerkit."
+        )
+
+
+@contextmanager
+def telling_damage(store: Path) -> Iterator[None]:
+    """Turn what Zarr and xarray raise on metadata that make no sense into a ValueError that says which store it is."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise _damaged(store, f"{reason:.200}") from error
+
+
+def check_images(store: Path, images: xr.Dataset) -> None:
+    """Raise ValueError if ``/images`` lacks what every study has."""
+    missing = [v for v in _NEEDED if v not in images or images[v].dims != ("image",)]
+    if missing or "image" not in images.coords:
+        raise _damaged(store, f"its group 'images' lacks {', '.join(missing) or 'image'} along image")
+
+
+def _damaged(store: Path, what: str) -> ValueError:
+    return ValueError(
+        f"{str(store)!r} is damaged, or was not written by finerkit: {what}. Take a whole copy of it, or remove it and "
+        "make it anew with fk.analyze(...)."
+    )
