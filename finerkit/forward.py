@@ -5,8 +5,10 @@ Photos are decoded by a few threads ahead of the network; a chunk of features is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -17,62 +19,102 @@ from finerkit.features import NOT_FINITE
 from finerkit.study_model import class_names, model_attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import xarray as xr
 
     from finerkit.models import Model
 
+#: What computes and writes chunks of a study: `run_here`, or the workers of `finerkit.cluster.workers`.
+Run = Callable[["Path", "Model", list["Chunk"], Callable[[int], Any]], None]
 
-def embed(path: Path, model: Model, progress: bool) -> None:
-    """Fill ``/features`` for every chunk that still has pending photos."""
-    images = disk.read_group(path, "images").load()
-    count = images.sizes["image"]
-    starts = [s for s in range(0, count, disk.CHUNK) if (images.status[s : s + disk.CHUNK] == disk.PENDING).any()]
-    if not starts:
-        return
-    group = features_group(path, images, model)
-    pending = int(sum((images.status[s : s + disk.CHUNK] == disk.PENDING).sum() for s in starts))
-    bar = tqdm(
-        total=int((images.status == "ok").sum()) + pending,
-        initial=int((images.status == "ok").sum()),
-        desc="embedding photos",
-        unit="photo",
-        disable=not progress,
-    )
-    with bar, ThreadPoolExecutor(1, "finerkit-write") as writer:
+
+@dataclass(frozen=True)
+class Chunk:
+    """Photos that are stored together, some of them pending.
+
+    Attributes
+    ----------
+    start : int
+        Place of the first one along ``image``.
+    status, paths : numpy.ndarray of str
+        Of each.
+    """
+
+    start: int
+    status: np.ndarray
+    paths: np.ndarray
+
+    @property
+    def pending(self) -> np.ndarray:
+        """Places, within the chunk, of the photos to compute."""
+        return np.flatnonzero(self.status == disk.PENDING)
+
+
+def run_here(path: Path, model: Model, chunks: list[Chunk], tell: Callable[[int], Any]) -> None:
+    """Compute chunks one after the other in this process; one is written while the next is computed.
+
+    Parameters
+    ----------
+    path
+        The study.
+    model
+        The network.
+    chunks
+        What to do.
+    tell
+        Called now and then with how many more photos are done.
+    """
+    group = disk.ChunkedGroup.existing(path, "features")
+    with ThreadPoolExecutor(1, "finerkit-write") as writer:
         writing: Future | None = None
-        for start, status, values in _embed_chunks(images, starts, model, group, bar):
+        for chunk in chunks:
+            status, values = compute(chunk, model, group, tell)
             if writing is not None:
                 writing.result()  # at most one chunk waits to be written
-            writing = writer.submit(_write_chunk, path, group, start, status, values)
+            writing = writer.submit(write_chunk, path, group, chunk.start, status, values)
         if writing is not None:
             writing.result()
 
 
-def _embed_chunks(
-    images: xr.Dataset, starts: list[int], model: Model, group: disk.ChunkedGroup, bar: tqdm
-) -> Iterator[tuple[int, np.ndarray, dict[str, np.ndarray]]]:
-    """Run the network over the pending photos of chunks; yields (start, status, whole arrays by name)."""
-    for start in starts:
-        chunk = images.isel(image=slice(start, start + disk.CHUNK))
-        status = chunk.status.values.astype(object)
-        values = group.read(start, len(status))  # what was computed before stays
-        pending = np.flatnonzero(status == disk.PENDING)
-        for indices, pixels, failed in run_photos(chunk.path.values[pending], model, disk.CHUNK):
-            for i, reason in failed.items():
-                status[pending[i]] = reason
-            if indices:
-                at = pending[indices]
-                _fill(values, at, model, pixels)
-                status[at] = "ok"
-            bar.update(len(indices) + len(failed))
-        broken = (status == "ok") & ~np.isfinite(values["embedding"]).all(1)
-        status[broken] = NOT_FINITE
-        for array in values.values():
-            array[broken] = np.nan
-        yield start, status, values
+def embed(path: Path, model: Model, progress: bool, run: Run = run_here) -> None:
+    """Fill ``/features`` for every chunk that still has pending photos; `run` says where."""
+    images = disk.read_group(path, "images").load()
+    chunks = _pending_chunks(images)
+    if not chunks:
+        return
+    features_group(path, images, model)
+    done = int((images.status == "ok").sum())
+    total = done + sum(len(chunk.pending) for chunk in chunks)
+    with tqdm(total=total, initial=done, desc="embedding photos", unit="photo", disable=not progress) as bar:
+        run(path, model, chunks, bar.update)
+
+
+def _pending_chunks(images: xr.Dataset) -> list[Chunk]:
+    status, paths = images["status"].values.astype(object), images["path"].values
+    parts = [slice(s, s + disk.CHUNK) for s in range(0, len(status), disk.CHUNK)]
+    return [Chunk(p.start, status[p], paths[p]) for p in parts if (status[p] == disk.PENDING).any()]
+
+
+def compute(
+    chunk: Chunk, model: Model, group: disk.ChunkedGroup, tell: Callable[[int], Any]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Run the network over the pending photos of a chunk; returns its status and whole arrays by name."""
+    status, pending = chunk.status.copy(), chunk.pending
+    values = group.read(chunk.start, len(status))  # what was computed before stays
+    for indices, pixels, failed in run_photos(chunk.paths[pending], model, disk.CHUNK):
+        for i, reason in failed.items():
+            status[pending[i]] = reason
+        if indices:
+            at = pending[indices]
+            _fill(values, at, model, pixels)
+            status[at] = "ok"
+        tell(len(indices) + len(failed))
+    broken = (status == "ok") & ~np.isfinite(values["embedding"]).all(1)
+    status[broken] = NOT_FINITE
+    for array in values.values():
+        array[broken] = np.nan
+    return status, values
 
 
 def _fill(values: dict[str, np.ndarray], at: np.ndarray, model: Model, pixels: np.ndarray) -> None:
@@ -84,9 +126,10 @@ def _fill(values: dict[str, np.ndarray], at: np.ndarray, model: Model, pixels: n
         values["own_logit"][at] = model.logits(pixels)
 
 
-def _write_chunk(
+def write_chunk(
     path: Path, group: disk.ChunkedGroup, start: int, status: np.ndarray, values: dict[str, np.ndarray]
 ) -> None:
+    """Write a chunk whole, its status last."""
     group.write(start, **values)
     disk.write_status(path, start, status)
 

@@ -1,0 +1,181 @@
+"""What a dask worker does for `finerkit.cluster`: one chunk of photos and the parcel of a run enter; features leave.
+
+Nothing here imports torch before `embed_chunk` runs, so that its threads can be told how to wait.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import os
+import re
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finerkit import store as disk
+from finerkit._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    import torch
+
+    from finerkit.models import Model
+
+if "torch" not in sys.modules:
+    # Workers share cores, and threads that spin while they wait for each other then take most of the time: measured, 30
+    # times (resnet18 at 64 pixels) and 3 times (the default network) as quick with two workers on two busy cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+#: Seconds until a worker must see the store as the client does; network file systems take their time.
+PATIENCE = 30.0
+
+_MUST_AGREE = ("torch", "timm", "pillow")
+
+#: One network runs at a time in a process: its threads are the worker's, and hooks must not see another's photos.
+_network = threading.Lock()
+
+_loaded: dict[str, Model] = {}
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What every task of a run needs, sent once to each worker.
+
+    Attributes
+    ----------
+    store : str
+        Absolute path of the study.
+    run : str
+        Name of this run, which the store bears while it lasts.
+    photo : str
+        One of the photos, which every worker must see.
+    threads : int
+        CPU threads of torch in the client's process.
+    versions : dict
+        Of the packages that results depend on.
+    identity : str
+        Of the model: what its study says of it.
+    model : bytes
+        The network and how to feed it.
+    """
+
+    store: str
+    run: str
+    photo: str
+    threads: int
+    versions: dict[str, str]
+    identity: str
+    model: bytes
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that results depend on, less what they were built for (CUDA or not)."""
+    found = {name: importlib.metadata.version(name).split("+")[0] for name in _MUST_AGREE}
+    return {"finerkit": __version__, **found}
+
+
+def embed_chunk(start: int, status: np.ndarray, paths: np.ndarray, parcel: Parcel) -> None:
+    """Compute and write one chunk of photos; running it twice does no harm."""
+    from finerkit.forward import Chunk, compute, write_chunk
+
+    store, chunk = Path(parcel.store), Chunk(start, status, paths)
+    _check_store(parcel, PATIENCE)
+    with _network, _threads(parcel.threads):
+        model = _model(parcel)
+        group = disk.ChunkedGroup.existing(store, "features")
+        status, values = compute(chunk, model, group, lambda _: None)
+    _check_store(parcel, 0)
+    write_chunk(store, group, chunk.start, status, values)  # while another thread computes the next
+
+
+def _check_store(parcel: Parcel, patience: float) -> None:
+    """Refuse to go on with a store that is not there, another one, or no longer this run's."""
+    until = time.monotonic() + patience
+    while disk.read_root(Path(parcel.store)).get("run") != parcel.run:
+        if time.monotonic() >= until:
+            raise FileNotFoundError(
+                f"A worker ({_me()}) does not see the study that this run writes at {parcel.store!r}: all workers must "
+                "have the client's file system under the same path. Choose another store=."
+            )
+        time.sleep(0.5)
+
+
+def _model(parcel: Parcel) -> Model:
+    """The network, loaded once in a process."""
+    if parcel.identity not in _loaded:
+        _check_worker(parcel)
+        _loaded.clear()  # one at a time in memory
+        _loaded[parcel.identity] = _unpacked(parcel, own_device(_me()))
+    return _loaded[parcel.identity]
+
+
+def _check_worker(parcel: Parcel) -> None:
+    mine = versions()
+    differs = [f"{k} {mine[k]} instead of {v}" for k, v in parcel.versions.items() if mine[k] != v]
+    if differs:
+        raise RuntimeError(
+            f"A worker ({_me()}) has {', '.join(differs)}: install the same versions there as in the client's process."
+        )
+    if parcel.photo and not Path(parcel.photo).exists():
+        raise FileNotFoundError(
+            f"A worker ({_me()}) does not see the photo {parcel.photo!r}: all workers must have the photos under the "
+            "client's paths. Put them on a shared file system and read them again: fk.read_images(...)."
+        )
+
+
+def _unpacked(parcel: Parcel, device: torch.device) -> Model:
+    import torch
+
+    from finerkit.models import Model
+
+    # Pickle, since networks are code; it comes from the client, which could run any code here anyway.
+    parts = torch.load(io.BytesIO(parcel.model), map_location="cpu", weights_only=False)
+    return Model(**parts, device=device)
+
+
+def own_device(worker: str) -> torch.device:
+    """Device of a worker: of several GPUs that it sees (CUDA_VISIBLE_DEVICES), the one of the number in its name."""
+    import torch
+
+    from finerkit.models.load import pick_device
+
+    device, count = pick_device("auto"), torch.cuda.device_count()
+    if device.type != "cuda" or count < 2:
+        return device
+    number = re.search(r"\d+$", worker)
+    return torch.device("cuda", int(number.group()) % count if number else 0)
+
+
+def _me() -> str:
+    """Name of this worker."""
+    from distributed import get_worker
+
+    try:
+        return str(get_worker().name)
+    except ValueError:
+        return "none"
+
+
+@contextmanager
+def _threads(client: int) -> Iterator[None]:
+    """Give torch the threads of this worker, but at least two, unless the client has one alone.
+
+    dask tells libraries to use one. The convolutions of some networks differ in the last bits between one thread and
+    two, though not between two and more: so results are those of the client's process.
+    """
+    import torch
+    from distributed import get_worker
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if client == 1 else max(2, get_worker().state.nthreads))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
