@@ -241,7 +241,7 @@ def _short_hash(names: tuple[str, ...]) -> str:
 
 def _place(store: str | os.PathLike[str] | None) -> Path:
     if store is not None:
-        return Path(store)
+        return disk.folder(store)
     folder = tempfile.mkdtemp(prefix="finerkit-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     warnings.warn(

@@ -97,6 +97,16 @@ def provenance(**more: Any) -> dict[str, Any]:
     return stamp | more
 
 
+def folder(store: str | os.PathLike[str]) -> Path:
+    """Path of a store; an address, which would quietly become a folder of that name, raises ValueError."""
+    if "://" in str(store):
+        raise ValueError(
+            f"A study is a folder on a disk. Got the address {str(store)!r} instead: give a local or shared folder, "
+            "and copy the finished study to or from there."
+        )
+    return Path(store)
+
+
 def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     """Open a study. Small tables are in memory, features and evidence are read when used (dask).
 
@@ -118,7 +128,7 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     ValueError
         If it is not a finerkit study, of a newer version, damaged, or holds links that lead out of it.
     """
-    path = Path(store)
+    path = folder(store)
     recover(path)
     if not path.exists():
         raise FileNotFoundError(

@@ -200,6 +200,12 @@ def test_only_a_client_will_do(images, model, tmp_path):
         fk.analyze(images, model, tmp_path / "s.zarr", client="tcp://10.0.0.1:8786")
 
 
+def test_an_address_is_not_a_store(images, model):
+    for ask in (lambda store: fk.analyze(images, model, store), fk.open_study):
+        with pytest.raises(ValueError, match="A study is a folder on a disk. Got the address 's3://bucket/s.zarr'"):
+            ask("s3://bucket/s.zarr")
+
+
 def test_a_network_that_cannot_be_sent_is_named(images, client, tmp_path):
     own = fk.load_model(Tattling(str(tmp_path / "x")), 64, "cpu", split=fk.Split("layer"))
     own.module.log = (i for i in range(3))
