@@ -28,7 +28,6 @@ from torch import nn
 import finerkit as fk
 from finerkit import store as disk
 from finerkit.predictions import trained, write_tables
-from finerkit.similarity import confusion_counts as confusion_pairs
 
 FEATURES, KINDS, TEMPLATES, PIXELS = 1280, 10, 200, 32
 
@@ -155,8 +154,6 @@ def by_species(folder: Path, species: int, head: str, each: int, features: int, 
     for by in ("embedding", "weights", "logits", "confusion"):
         with timed(row, f"look-alikes by {by} s"):
             fk.similar_species(study, target, by)
-    with timed(row, "confusion s"):
-        confusion_pairs(study)
     with warnings.catch_warnings(), timed(row, "species explorer s"):
         warnings.simplefilter("ignore")
         fk.SpeciesExplorer(study)

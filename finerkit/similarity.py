@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from scipy.special import softmax
 
+from finerkit.likeness import confusion_rows, cosine_rows, logit_rows, taken_for, taxonomy_rows
 from finerkit.names import choice, resolve
-from finerkit.species import usable_labels
 from finerkit.store import as_study
 
 if TYPE_CHECKING:
@@ -23,12 +22,6 @@ MEASURES = {
     "confusion": "mean probability that photos of one species get of the other, both ways",
     "taxonomy": "share of the taxonomic ranks that agree, from the highest down",
 }
-
-#: Columns taken as taxonomic ranks, highest first, compared without case.
-RANKS = (
-    "kingdom", "phylum", "class", "order", "superfamily", "family", "subfamily", "tribe", "subtribe", "genus",
-    "subgenus", "species_group", "breed_group",
-)  # fmt: skip
 
 
 def similar_species(
@@ -77,36 +70,45 @@ def similar_species(
     if k is not None and (not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1):
         raise ValueError(f"k must be an int in the range [1, inf), or None. Got {k!r} instead.")
     names = head_species(study)
-    coords: dict[str, object] = {}
-    if by == "embedding":
-        matrix = _centred_cosine(study["species"]["prototype"].values)
-    elif by == "weights":
-        if "weight" not in study["species"]:
-            raise ValueError(
-                "This study's head has no weights (its logits are not linear): use by='embedding' or 'logits'."
-            )
-        matrix = _centred_cosine(study["species"]["weight"].values)
-    elif by == "logits":
-        matrix = _logit_nearness(study, names)
-    elif by == "confusion":
-        matrix, counts = _confusion(study, names)
-        coords["confused"] = (("target", "species"), counts)
-    else:
-        matrix = _taxonomy(study, names, ranks)
-    scores = xr.DataArray(
-        matrix, {"target": names, "species": names, **coords}, ("target", "species"), "similarity",
-        {"by": by, "measure": MEASURES[by]},
-    )  # fmt: skip
     if target is None:
-        return scores
+        return similarity_rows(study, by, names, ranks)
     target = resolve(target, names, hint="fk.similar_species(study) lists all.")
-    row = scores.sel(target=target).drop_sel(species=target)
+    row = similarity_rows(study, by, [target], ranks).sel(target=target).drop_sel(species=target)
     if row.size and bool(row.isnull().all()):
         raise ValueError(
             f"There is no photo of {target!r} that by={by!r} could use: try by='weights' or by='taxonomy'."
         )
     order = np.argsort(-np.nan_to_num(row.values, nan=-np.inf), kind="stable")
     return row.isel(species=order[:k])
+
+
+def similarity_rows(
+    study: xr.DataTree, by: str, targets: list[str], ranks: Iterable[str] | None = None
+) -> xr.DataArray:
+    """Similarities of some species to all: (target, species), exactly spelled; see `similar_species`."""
+    names = head_species(study)
+    place = {name: i for i, name in enumerate(names)}
+    at = np.array([place[t] for t in targets], np.int64)
+    coords: dict[str, object] = {}
+    if by == "embedding":
+        matrix = cosine_rows(study["species"]["prototype"].values, at)
+    elif by == "weights":
+        if "weight" not in study["species"]:
+            raise ValueError(
+                "This study's head has no weights (its logits are not linear): use by='embedding' or 'logits'."
+            )
+        matrix = cosine_rows(study["species"]["weight"].values, at)
+    elif by == "logits":
+        matrix = logit_rows(study, names, at)
+    elif by == "confusion":
+        matrix, counts = confusion_rows(study, names, at)
+        coords["confused"] = (("target", "species"), counts)
+    else:
+        matrix = taxonomy_rows(study, names, at, ranks)
+    return xr.DataArray(
+        matrix, {"target": targets, "species": names, **coords}, ("target", "species"), "similarity",
+        {"by": by, "measure": MEASURES[by]},
+    )  # fmt: skip
 
 
 def confusion_counts(study: xr.DataTree) -> xr.DataArray:
@@ -119,9 +121,9 @@ def confusion_counts(study: xr.DataTree) -> xr.DataArray:
         seen the photo where the study is cross-validated. Photos without logits do not count.
     """
     names = head_species(study)
-    logits, labels = _by_label(study)
-    predicted = np.where(np.isnan(logits), -np.inf, logits).argmax(1) if len(logits) else np.zeros(0, int)
-    counts = np.stack([np.bincount(predicted[labels == name], minlength=len(names)) for name in names])
+    own, taken, number = taken_for(study, names)
+    counts = np.zeros((len(names), len(names)), np.int64)
+    counts[own, taken] = number
     return xr.DataArray(counts, {"target": names, "species": names}, ("target", "species"), "photos")
 
 
@@ -130,70 +132,3 @@ def head_species(study: xr.DataTree) -> list[str]:
     if "species" not in study.children:
         raise ValueError("This study is not finished: run fk.analyze(...) again with the same arguments to finish it.")
     return [str(s) for s in study["species"]["species"].values]
-
-
-def _centred_cosine(vectors: np.ndarray) -> np.ndarray:
-    centred = vectors.astype(np.float64) - np.nanmean(vectors, 0, dtype=np.float64)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    unit = centred / np.where(length > 0, length, 1)
-    return np.clip(unit @ unit.T, -1, 1)
-
-
-def _by_label(study: xr.DataTree) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (image, species) and labels of the photos that have both."""
-    labels = usable_labels(study["images"].to_dataset())
-    logits = study["predictions"]["logit"].values.astype(np.float64)
-    known = (labels != "") & ~np.isnan(logits).all(1)
-    return logits[known], labels[known]
-
-
-def _logit_nearness(study: xr.DataTree, names: list[str]) -> np.ndarray:
-    logits, labels = _by_label(study)
-    matrix = np.full((len(names), len(names)), np.nan)
-    for i, name in enumerate(names):
-        mine = logits[labels == name]
-        if len(mine):
-            matrix[i] = -np.nanmean(np.abs(mine - mine[:, [i]]), 0)
-    return matrix
-
-
-def _confusion(study: xr.DataTree, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    logits, labels = _by_label(study)
-    filled = np.where(np.isnan(logits), -np.inf, logits)
-    probability = softmax(filled, axis=1)
-    one_way = np.full((len(names), len(names)), np.nan)
-    counts = confusion_counts(study).values
-    for i, name in enumerate(names):
-        mine = labels == name
-        if mine.any():
-            one_way[i] = probability[mine].mean(0)
-    both = np.stack([one_way, one_way.T])
-    seen = (~np.isnan(both)).sum(0)
-    matrix = np.where(seen > 0, np.nansum(both, 0) / np.maximum(seen, 1), np.nan)
-    np.fill_diagonal(counts, 0)
-    return matrix, counts + counts.T
-
-
-def _taxonomy(study: xr.DataTree, names: list[str], ranks: Iterable[str] | None) -> np.ndarray:
-    images = study["images"].to_dataset()
-    columns = {str(c).casefold(): str(c) for c in images.data_vars}
-    if ranks is None:
-        chosen = [columns[r] for r in RANKS if r in columns]
-    else:
-        chosen = [resolve(r, list(columns.values()), "column") for r in ranks]
-    if not chosen:
-        raise ValueError(
-            "by='taxonomy' needs columns such as 'family' and 'genus' in the table given to fk.read_images; "
-            "this study has "
-            f"{', '.join(columns.values())}. Name others with ranks=[...], highest first."
-        )
-    labels = usable_labels(images)
-    lineage = np.full((len(names), len(chosen)), "", object)
-    for i, name in enumerate(names):
-        for j, column in enumerate(chosen):
-            values = [v for v in images[column].values[labels == name].astype(str) if v]
-            lineage[i, j] = max(sorted(set(values)), key=values.count, default="")
-    agree = (lineage[:, None] == lineage[None]) & (lineage[:, None] != "")
-    shared = np.minimum.accumulate(agree, axis=2).mean(2)
-    known = (lineage != "").any(1)
-    return np.where(known[:, None] & known[None], shared, np.nan)

@@ -9,9 +9,10 @@ import traitlets as t
 
 from finerkit.comparisons import compare
 from finerkit.figures.colours import SEQUENTIAL
+from finerkit.likeness import taken_for
 from finerkit.names import resolve
 from finerkit.pairs import typed_names
-from finerkit.similarity import MEASURES, confusion_counts, head_species, similar_species
+from finerkit.similarity import MEASURES, head_species, similar_species, similarity_rows
 from finerkit.similarity_tree import SimilarityTree, similarity_tree
 from finerkit.store import as_study
 from finerkit.widgets.base import Explorer, one_of
@@ -30,6 +31,9 @@ PHOTOS, PHOTOS_OF_OTHERS = 4, 3
 
 #: Above `ALL_IN_VIEW` species the map opens on the `IN_VIEW` around the chosen one.
 ALL_IN_VIEW, IN_VIEW = 60, 30
+
+#: Above `WHOLE` species the map holds the `NEIGHBOURHOOD` nearest to the chosen one, itself among them.
+WHOLE, NEIGHBOURHOOD = 500, 300
 
 #: Most look-alikes that are listed.
 MOST = 24
@@ -51,6 +55,7 @@ class SpeciesExplorer(Explorer):
     Species stand in the order of a tree (average linkage, leaves ordered so that neighbours are most alike). Choose a
     species with the mouse or with arrow keys and Enter; its look-alikes are listed with photos and numbers, and those
     that are ticked become the references of `compare`. Only the photos that are shown travel: the most typical ones.
+    Of more than 500 species the map holds the 300 that are nearest to the chosen one.
 
     Parameters
     ----------
@@ -62,7 +67,7 @@ class SpeciesExplorer(Explorer):
     Attributes
     ----------
     species : str
-        The species chosen. At first one of the two most similar ones.
+        The species chosen. At first one of the two most similar ones; of more than 500, the one most often mistaken.
     references : list of str
         Look-alikes that are ticked. Choosing another species clears them.
     by : str
@@ -102,13 +107,14 @@ class SpeciesExplorer(Explorer):
     def __init__(self, study: xr.DataTree | str | os.PathLike[str], **state: Any) -> None:
         self._study = as_study(study)
         self._names = head_species(self._study)
-        self._scores = _answerable(self._study)
-        self._trees: dict[str, SimilarityTree] = {}
+        self._measures = _answerable(self._study, self._names)
+        self._scores: dict[tuple[str, str], xr.DataArray] = {}
+        self._trees: dict[tuple[str, str], SimilarityTree] = {}
         self._typical: dict[str, list[Exemplar]] = {}
         unknown = [name for name in state if not self.has_trait(name)]
         if unknown:
             raise TypeError(f"SpeciesExplorer has no attribute {unknown[0]!r}: its docstring lists them.")
-        first = {"by": next(iter(self._scores)), "in_view": self._usual_view(), "k": 5} | state
+        first = {"by": self._measures[0], "in_view": self._usual_view(), "k": 5} | state
         if not first.get("species"):
             first["species"] = self._closest(first["by"])
         super().__init__(_about=self._describe(), **first)
@@ -126,15 +132,18 @@ class SpeciesExplorer(Explorer):
     @property
     def tree(self) -> SimilarityTree:
         """The tree of the present measure; ``order`` are positions in ``study["species"]``."""
-        if self.by not in self._trees:
-            self._trees[self.by] = similarity_tree(self._scores[self.by])
-        return self._trees[self.by]
+        if self._key not in self._trees:
+            tree = similarity_tree(self._map_scores(self.by, self.species))
+            self._trees = {key: kept for key, kept in self._trees.items() if self._is_whole} | {self._key: tree}
+        tree = self._trees[self._key]
+        return tree._replace(order=self._places(self._map_scores(self.by, self.species)["target"])[tree.order])
 
     @property
     def matrix(self) -> xr.DataArray:
         """Similarity by the present measure, (target, species) in the order of the tree: what the map shows."""
-        order = self.tree.order
-        return self._scores[self.by].isel(target=order, species=order)
+        scores = self._map_scores(self.by, self.species)
+        shown = [self._names[i] for i in self.tree.order]
+        return scores.sel(target=shown, species=shown)
 
     def look_alikes(self) -> xr.DataArray:
         """The `k` nearest look-alikes of the chosen species with their similarity; see `finerkit.similar_species`."""
@@ -163,7 +172,7 @@ class SpeciesExplorer(Explorer):
 
     def listed(self) -> dict[str, float]:
         """The look-alikes that are listed, with their similarity: the nearest, then others that are ticked."""
-        row = self._scores[self.by].sel(target=self.species).drop_sel(species=self.species)
+        row = self._row(self.species).drop_sel(species=self.species)
         known = row[row.notnull().values]
         near = known[np.argsort(-known.values, kind="stable")[: self.k]]
         names = dict.fromkeys([*(str(s) for s in near["species"].values), *self.references])
@@ -191,9 +200,9 @@ class SpeciesExplorer(Explorer):
     @t.validate("by")
     def _check_by(self, proposal: t.Bunch) -> str:
         value = proposal["value"]
-        if value in self._scores:
+        if value in self._measures:
             return value
-        listed = ", ".join(map(repr, self._scores))
+        listed = ", ".join(map(repr, self._measures))
         reason = "" if value not in MEASURES else f" fk.similar_species(study, by={value!r}) says what it misses."
         raise t.TraitError(f"by must be one of {listed} for this study. Got {value!r} instead.{reason}")
 
@@ -203,7 +212,7 @@ class SpeciesExplorer(Explorer):
 
     @t.validate("in_view")
     def _check_in_view(self, proposal: t.Bunch) -> int:
-        return int(np.clip(proposal["value"], min(8, len(self._names)), len(self._names)))
+        return int(np.clip(proposal["value"], min(8, len(self._names)), self._on_map))
 
     def _known(self, name: str, what: str) -> str:
         try:
@@ -216,31 +225,80 @@ class SpeciesExplorer(Explorer):
         return n if n <= ALL_IN_VIEW else IN_VIEW
 
     def _closest(self, by: str) -> str:
-        """A species of the most similar pair, of those with photos if it can be."""
-        if by not in self._scores:
+        """A species of the most similar pair, of those with photos if it can be; of very many, the most mistaken."""
+        if by not in self._measures:
             return self._names[0]
-        values = self._scores[by].values.copy()
-        np.fill_diagonal(values, np.nan)
-        best = np.nan_to_num(values, nan=-np.inf).max(1)
         seen = self._study["species"]["count"].values > 0
+        if self._is_whole:
+            values = self._map_scores(by, "").values.copy()
+            np.fill_diagonal(values, np.nan)
+            best = np.nan_to_num(values, nan=-np.inf).max(1)
+        else:
+            own, taken, number = taken_for(self._study, self._names)
+            best = np.bincount(own, number * (own != taken), len(self._names))
         return self._names[int(np.where(seen, best, -np.inf).argmax() if seen.any() else best.argmax())]
+
+    # --- similarities: of all species, or of the chosen one and its neighbours ---
+
+    @property
+    def _is_whole(self) -> bool:
+        return len(self._names) <= WHOLE
+
+    @property
+    def _on_map(self) -> int:
+        return len(self._names) if self._is_whole else NEIGHBOURHOOD
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.by, "" if self._is_whole else self.species
+
+    def _map_scores(self, by: str, species: str) -> xr.DataArray:
+        """(target, species) similarity of the species on the map, in the order of the study."""
+        key = by, "" if self._is_whole else species
+        if key not in self._scores:
+            kept = {k: scores for k, scores in self._scores.items() if self._is_whole}
+            self._scores = kept | {key: self._computed(by, species)}
+        return self._scores[key]
+
+    def _computed(self, by: str, species: str) -> xr.DataArray:
+        if self._is_whole:
+            return similar_species(self._study, by=by)
+        row = similarity_rows(self._study, by, [species]).values[0]
+        row[self._names.index(species)] = np.inf  # the first
+        near = np.argsort(-np.nan_to_num(row, nan=-np.inf, posinf=np.inf), kind="stable")[:NEIGHBOURHOOD]
+        members = [self._names[i] for i in np.sort(near)]
+        return similarity_rows(self._study, by, members).sel(species=members)
+
+    def _row(self, species: str) -> xr.DataArray:
+        """Similarity of a species to the others on the map, and to those that are ticked."""
+        near = self._map_scores(self.by, species).sel(target=species)
+        far = [name for name in self.references if name not in near["species"].values]
+        return near if not far else similarity_rows(self._study, self.by, [species]).sel(target=species)
+
+    def _places(self, names: xr.DataArray) -> np.ndarray:
+        place = {name: i for i, name in enumerate(self._names)}
+        return np.array([place[str(name)] for name in names.values], np.int64)
 
     def _chosen(self, _change: Any) -> None:
         self.references = []
+        if not self._is_whole:
+            self._remap()
 
     # --- what travels to the browser ---
 
     def _describe(self) -> dict[str, Any]:
-        counts = confusion_counts(self._study).values
-        mistakes = np.argwhere(counts * (1 - np.eye(len(counts), dtype=int)))
+        own, taken, number = taken_for(self._study, self._names)
+        right = own == taken
+        count = len(self._names)
         return {
             "species": self._names,
             "photos": self._study["species"]["count"].values.astype(int).tolist(),
-            "judged": counts.sum(1).tolist(),
-            "right": counts.diagonal().tolist(),
-            "mistakes": [[int(i), int(j), int(counts[i, j])] for i, j in mistakes],
+            "judged": np.bincount(own, number, count).astype(int).tolist(),
+            "right": np.bincount(own[right], number[right], count).astype(int).tolist(),
+            "mistakes": np.stack([own, taken, number], 1)[~right].tolist(),
+            "on_map": self._on_map,
             "cross_validated": bool(self._study["predictions"].attrs.get("cross_validated")),
-            "measures": [[by, _WORDS[by], MEASURES[by]] for by in self._scores],
+            "measures": [[by, _WORDS[by], MEASURES[by]] for by in self._measures],
             "all_in_view": ALL_IN_VIEW,
             "most": MOST,
         }
@@ -272,17 +330,22 @@ class SpeciesExplorer(Explorer):
         }
 
 
-def _answerable(study: xr.DataTree) -> dict[str, xr.DataArray]:
-    """Similarity of all species by each measure that tells at least two of them apart."""
-    found, reasons = {}, []
+def _answerable(study: xr.DataTree, names: list[str]) -> list[str]:
+    """Measures that tell at least two species apart; of very many species, some of those with photos are tried."""
+    seen = [n for n, photos in zip(names, study["species"]["count"].values, strict=True) if photos > 0]
+    tried = names if len(names) <= WHOLE else [*seen, *names][:3]
+    found, reasons = [], []
     for by in MEASURES:
+        if by == "confusion" and len(names) > WHOLE:  # needs what "logits" needs, and all of it
+            found += [by] if "logits" in found else []
+            continue
         try:
-            scores = similar_species(study, by=by)
+            scores = similarity_rows(study, by, tried)
         except ValueError as error:
             reasons.append(str(error))
             continue
-        if np.isfinite(scores.values[~np.eye(scores.sizes["species"], dtype=bool)]).any():
-            found[by] = scores
+        if np.isfinite(scores.values[scores["target"].values[:, None] != scores["species"].values]).any():
+            found.append(by)
     if not found:
         raise ValueError(
             "This study has no two species to compare: analyze photos of at least two. " + " ".join(reasons)

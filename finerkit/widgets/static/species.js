@@ -157,7 +157,7 @@ function settings(model, choose, numbers, send) {
     species: speciesChoice(model, choose, numbers),
     by: chooser(model, "by", "Similar in", sent.measures.map(([by, words]) => [by, words]), send),
     k: slider(model, "k", "Look-alikes", { min: 1, max: Math.max(1, Math.min(sent.most, n - 1)), step: 1, format: whole, send }),
-    view: slider(model, "in_view", "In view", { min: Math.min(8, n), max: n, step: 1, format: (v) => (v >= n ? `all ${n}` : `${whole(v)} of ${n}`), send }),
+    view: slider(model, "in_view", "In view", { min: Math.min(8, n), max: sent.on_map ?? n, step: 1, format: (v) => (v >= n ? `all ${n}` : `${whole(v)} of ${n}`), send }),
     legend: heatLegend(),
   };
   parts.view.node.hidden = n <= 20;
@@ -207,7 +207,7 @@ function render({ model, el }) {
     const left = sent.species.length - map.n;
     const words = sent.measures.find(([by]) => by === map.by)?.[2] ?? "";
     measure.textContent = `Similarity: ${words}. The tree joins species at their mean similarity (numbers below it). ` +
-      `Recognised and taken for: by ${numbers.heads}.${left ? ` Without a number by this measure: ${left} species.` : ""}`;
+      `Recognised and taken for: by ${numbers.heads}.${left ? (sent.on_map < sent.species.length ? ` The map holds the ${map.n} species nearest to the chosen one, of ${sent.species.length}.` : ` Without a number by this measure: ${left} species.`) : ""}`;
     heatmap.node.setAttribute("aria-label", `Similarity of ${map.n} species, ${shown(model.get("species"))} chosen. ${HELP}`);
   };
   const list = () => {

@@ -1,0 +1,154 @@
+"""How alike species are: a study and some targets enter; their similarities to all species, row by row, leave.
+
+Nothing here is photos x species or species x species large, unless every species is a target.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import softmax
+
+from finerkit.blocks import row_blocks
+from finerkit.names import resolve
+from finerkit.species import usable_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import xarray as xr
+
+#: Columns taken as taxonomic ranks, highest first, compared without case.
+RANKS = (
+    "kingdom", "phylum", "class", "order", "superfamily", "family", "subfamily", "tribe", "subtribe", "genus",
+    "subgenus", "species_group", "breed_group",
+)  # fmt: skip
+
+
+def cosine_rows(vectors: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Cosine of vectors (species, feature), centred over species, with those of the targets: (target, species)."""
+    centred = vectors.astype(np.float64) - np.nanmean(vectors, 0, dtype=np.float64)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    centred /= np.where(length > 0, length, 1)
+    return np.clip(centred[targets] @ centred.T, -1, 1)
+
+
+def logit_rows(study: xr.DataTree, names: list[str], targets: np.ndarray) -> np.ndarray:
+    """Minus the mean absolute difference of logits to the target's, over its photos: (target, species)."""
+    total, number = np.zeros((2, len(targets), len(names)))
+    row = {int(target): i for i, target in enumerate(targets)}
+    for classes, logits in _logit_blocks(study, names, targets):
+        for c in np.unique(classes):
+            apart = np.abs(logits[classes == c] - logits[classes == c][:, [c]])
+            total[row[c]] -= np.nansum(apart, 0)
+            number[row[c]] += np.isfinite(apart).sum(0)
+    return _mean(total, number)
+
+
+def confusion_rows(study: xr.DataTree, names: list[str], targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean probability of being taken for each other, and mistakes counted, both ways: (target, species) each."""
+    given = np.zeros((len(targets), len(names)))  # by the targets' photos to all species
+    received = np.zeros((len(names), len(targets)))  # by all species' photos to the targets
+    photos = np.zeros(len(names))
+    row = np.full(len(names), -1)
+    row[targets] = np.arange(len(targets))
+    for classes, logits in _logit_blocks(study, names):
+        probability = softmax(np.where(np.isnan(logits), -np.inf, logits), axis=1)
+        mine = row[classes] >= 0
+        np.add.at(given, row[classes[mine]], probability[mine])
+        np.add.at(received, classes, probability[:, targets])
+        photos += np.bincount(classes, minlength=len(names))
+    both = np.stack([_mean(given, photos[targets][:, None]), _mean(received, photos[:, None]).T])
+    seen = (~np.isnan(both)).sum(0)
+    return _mean(np.nansum(both, 0), seen), _mistakes(study, names, targets)
+
+
+def _mistakes(study: xr.DataTree, names: list[str], targets: np.ndarray) -> np.ndarray:
+    own, taken, number = taken_for(study, names)
+    counts = np.zeros((len(targets), len(names)), np.int64)
+    row = np.full(len(names), -1)
+    row[targets] = np.arange(len(targets))
+    for a, b in ((own, taken), (taken, own)):
+        wrong = (own != taken) & (row[a] >= 0)
+        np.add.at(counts, (row[a[wrong]], b[wrong]), number[wrong])
+    return counts
+
+
+def taken_for(study: xr.DataTree, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What labelled photos were taken for: positions of their own species and of the one said, how many photos."""
+    predictions = study["predictions"].to_dataset()
+    if "predicted" in predictions:
+        own, said = _classes(study, names), _places(predictions["predicted"].values, names)
+    else:
+        parts = [(c, np.nan_to_num(y, nan=-np.inf).argmax(1)) for c, y in _logit_blocks(study, names)]
+        own, said = (
+            (np.concatenate([np.zeros(0, np.int64), *p]) for p in zip(*parts, strict=True)) if parts else ([], [])
+        )
+    own, said = np.asarray(own, np.int64), np.asarray(said, np.int64)
+    judged = (own >= 0) & (said >= 0)
+    pairs, number = np.unique(own[judged] * len(names) + said[judged], return_counts=True)
+    return pairs // len(names), pairs % len(names), number
+
+
+def taxonomy_rows(study: xr.DataTree, names: list[str], targets: np.ndarray, ranks: Iterable[str] | None) -> np.ndarray:
+    """Share of ranks that agree, from the highest down: (target, species)."""
+    images = study["images"].to_dataset()
+    columns = {str(c).casefold(): str(c) for c in images.data_vars}
+    if ranks is None:
+        chosen = [columns[r] for r in RANKS if r in columns]
+    else:
+        chosen = [resolve(r, list(columns.values()), "column") for r in ranks]
+    if not chosen:
+        raise ValueError(
+            "by='taxonomy' needs columns such as 'family' and 'genus' in the table given to fk.read_images; "
+            "this study has "
+            f"{', '.join(columns.values())}. Name others with ranks=[...], highest first."
+        )
+    classes = _classes(study, names)
+    shared, so_far = np.zeros((len(targets), len(names))), True
+    known = np.zeros(len(names), bool)
+    for column in chosen:
+        value = _usual(images[column].values.astype(str), classes, len(names))
+        so_far = so_far & (value[targets][:, None] == value) & (value != "")
+        shared += so_far
+        known |= value != ""
+    return np.where(known[targets][:, None] & known, shared / len(chosen), np.nan)
+
+
+def _usual(values: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+    """The most frequent value of each class, the first by name of equals; "" where it has none."""
+    there = (values != "") & (classes >= 0)
+    texts, codes = np.unique(values[there], return_inverse=True)
+    found = np.full(count, "", object)
+    pairs, number = np.unique(classes[there] * max(len(texts), 1) + codes, return_counts=True)
+    order = np.lexsort((-pairs, number))  # the most frequent last, and of equals the first by name
+    found[pairs[order] // max(len(texts), 1)] = texts[pairs[order] % max(len(texts), 1)]
+    return found
+
+
+def _mean(total: np.ndarray, number: np.ndarray) -> np.ndarray:
+    return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
+
+
+def _classes(study: xr.DataTree, names: list[str]) -> np.ndarray:
+    """Position of each photo's species; -1 where it is unknown to the head, or the photo cannot be used."""
+    return _places(usable_labels(study["images"].to_dataset()), names)
+
+
+def _places(labels: np.ndarray, names: list[str]) -> np.ndarray:
+    place = {name: i for i, name in enumerate(names)}
+    return np.array([place.get(str(label), -1) for label in labels], np.int64)
+
+
+def _logit_blocks(
+    study: xr.DataTree, names: list[str], only: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Species and logits of labelled photos that have both, in blocks; `only` those of some species."""
+    classes = _classes(study, names)
+    wanted = classes >= 0 if only is None else np.isin(classes, only)
+    logit = study["predictions"].to_dataset()["logit"]
+    for at in row_blocks(np.flatnonzero(wanted), 2 * len(names)):
+        block = logit.isel(image=at).values.astype(np.float64)
+        known = ~np.isnan(block).all(1)
+        yield classes[at][known], block[known]
