@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from finerkit.names import file_stem, slug
-from finerkit.tables import evidence_table, phenotype_table, trait_table
+from finerkit.tables import evidence_table, phenotype_table, spreadsheet_safe, trait_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,8 @@ def write_report(
     Returns
     -------
     Report
-        Paths of the interactive figure (.html, opens offline), the picture (.png) and the table (.csv, UTF-8).
+        Paths of the interactive figure (.html, opens offline), the picture (.png) and the table (.csv, UTF-8; text that
+        a spreadsheet would take for a formula begins with an apostrophe).
     """
     from finerkit.figures import contrast_grid
 
@@ -52,7 +53,7 @@ def write_report(
     files = Report(*(folder / f"{stem.name}{ending}" for ending in (".html", ".png", ".csv")))
     figure.save(files.interactive)
     figure.save(files.picture)
-    evidence_table(pair, strength).to_csv(files.table, encoding="utf-8")
+    spreadsheet_safe(evidence_table(pair, strength)).to_csv(files.table, encoding="utf-8")
     return files
 
 
@@ -93,8 +94,8 @@ def write_trait_report(traits: xr.Dataset, folder: Path) -> TraitReport:
         folder / f"{stem}-regions.json",
     )
     trait_sheet(traits).save(files.sheet)
-    phenotype_table(traits).to_csv(files.phenotypes, encoding="utf-8")
-    trait_table(traits).to_csv(files.traits, encoding="utf-8")
+    spreadsheet_safe(phenotype_table(traits)).to_csv(files.phenotypes, encoding="utf-8")
+    spreadsheet_safe(trait_table(traits)).to_csv(files.traits, encoding="utf-8")
     to_coco(traits, files.regions)
     return files
 

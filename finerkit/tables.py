@@ -133,3 +133,40 @@ def trait_table(traits: xr.Dataset) -> pd.DataFrame:
     for species in traits["species"].values:
         table[f"prevalence: {species}"] = traits["prevalence_by_species"].sel(species=species).values
     return table.round(3)
+
+
+def spreadsheet_safe(table: pd.DataFrame) -> pd.DataFrame:
+    """Make text that a spreadsheet would run as a formula plain text, by an apostrophe before it.
+
+    Ids, names and metadata may come from others: in Excel, a photo called ``=HYPERLINK(...)`` would be a formula.
+    Numbers and single signs stay; so does everything in the tables that functions return, which is exact.
+
+    Parameters
+    ----------
+    table
+        Whose text cells, index and names of columns may come from others.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A copy.
+    """
+    safe = table.copy()
+    for i, dtype in enumerate(safe.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
+            safe.isetitem(i, pd.Series([_inert(v) for v in safe.iloc[:, i]], safe.index, dtype=object))
+    safe.index = pd.Index([_inert(v) for v in safe.index], name=safe.index.name)
+    return safe.set_axis([_inert(c) for c in safe.columns], axis=1)
+
+
+def _inert(value: object) -> object:
+    formula = isinstance(value, str) and len(value) > 1 and value[0] in "=+-@\t\r\n"
+    return f"'{value}" if formula and not _is_number(value) else value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,5 +1,6 @@
 """Studies whose photos change: only what is new is computed, nothing is lost, and one process writes at a time."""
 
+import hashlib
 import itertools
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from samples import SPECIES, draw, write_photos
 
 import finerkit as fk
@@ -67,6 +69,26 @@ def test_a_changed_photo_is_noticed_and_computed_again(photos, model, path, comp
     assert computed() == 1
     moved = np.abs(study["features/embedding"].values - before.values).max(1) > 1e-6
     assert list(before.image.values[moved]) == [f"{SPECIES[2]}/03.png"]
+
+
+def test_a_flipped_bit_in_the_middle_of_a_large_file_is_noticed_where_all_bytes_are_read(photos, model, tmp_path):
+    large = photos / SPECIES[0] / "large.bmp"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (600, 600, 3), np.uint8)).save(large)
+    path = tmp_path / "s.zarr"
+    before = again(photos, model, path)["features/embedding"].load()
+    content = bytearray(large.read_bytes())
+    content[500_000 : 500_000 + 3000] = bytes(3000)  # between the samples
+    assert len(content) > 2**20
+    large.write_bytes(content)
+    unnoticed = fk.analyze(fk.read_images(photos, check="header", progress=False), model, path, progress=False)
+    np.testing.assert_array_equal(unnoticed["features/embedding"], before)
+    with pytest.raises(ValueError, match="1 photos of the study .* are not among these 37, such as .*large.bmp"):
+        again(photos, model, path)
+    study = again(photos, model, path, overwrite=True)
+    changed = (study["features/embedding"].values != before.values).any(1)
+    assert list(before.image.values[changed]) == [f"{SPECIES[0]}/large.bmp"]
+    assert study["images/sha256"].sel(image=f"{SPECIES[0]}/large.bmp").item() == hashlib.sha256(content).hexdigest()
+    again(photos, model, path)  # known now
 
 
 def test_photos_that_got_another_species_are_not_computed_again(photos, model, path, computed):
