@@ -6,7 +6,7 @@ Stores hold arrays and text, never code: only Zarr format 3 is read, which has n
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ def refuse_links(store: Path) -> None:
     root = os.path.realpath(store)
     waiting = [root]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
+        with suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:  # others may be writing to it
             for entry in entries:
                 if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
                     raise ValueError(
