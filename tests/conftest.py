@@ -1,5 +1,9 @@
 """Fixtures that several test modules share."""
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: several processes share the cores in these tests
+
 import numpy as np
 import pytest
 from browser import browser, lab  # noqa: F401 - fixtures

@@ -47,6 +47,8 @@ class Model:
         Where it runs.
     precision : str
         Of the forward pass, see `PRECISIONS`.
+    compiled : bool
+        Whether the forward pass goes through ``torch.compile``.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Model:
         # channels_last: convolutions are two to five times quicker on CPU, quicker on GPU; no effect on transformers.
         self.module = module.eval().to(self.device, memory_format=torch.channels_last)
         self._hashed: tuple[tuple, str] | None = None
+        self.compiled = compiled
         self._run = torch.compile(self.cells) if compiled else self.cells
 
     def __repr__(self) -> str:
