@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,7 @@ class Spool:
 
     def __init__(self, width: int, folder: Path) -> None:
         self._file = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115 - gone with this object
+        weakref.finalize(self, self._file.close)
         self._width, self._count = width, 0
 
     def __len__(self) -> int:

@@ -25,6 +25,9 @@ from finerkit.photo import MAX_PIXELS, Look, checksum, fingerprint, look_at, qui
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+#: Files that are handed to the readers at once.
+_AHEAD = 1024
+
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 
 
@@ -317,7 +320,8 @@ def _look_at_all(
         return _look(path, check, max_pixels), fingerprint(path), checksum(path) if check == "decode" else ""
 
     with quiet_pillow(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        found = pool.map(examine, paths)
+        parts = (paths[s : s + _AHEAD] for s in range(0, len(paths), _AHEAD))  # a future weighs more than its answer
+        found = (row for part in parts for row in pool.map(examine, part))
         rows = list(tqdm(found, "looking at photos", len(paths), unit="photo", disable=not progress, delay=1))
     looks, prints, sums = map(list, zip(*rows, strict=True))
     return looks, prints, sums

@@ -190,3 +190,20 @@ def test_a_study_without_two_species_to_compare_is_refused(study):
     study["species"], study["predictions"] = xr.DataTree(alone), xr.DataTree(logit)
     with pytest.raises(ValueError, match="no two species to compare: analyze photos of at least two"):
         fk.SpeciesExplorer(study)
+
+
+def test_of_very_many_species_the_map_holds_the_neighbourhood(tmp_path, monkeypatch):
+    monkeypatch.setattr("finerkit.widgets.species.WHOLE", 10)
+    monkeypatch.setattr("finerkit.widgets.species.NEIGHBOURHOOD", 6)
+    study = species_study(tmp_path / "photos", [f"Genus{i}" for i in range(8)], photos=3)
+    explorer = fk.SpeciesExplorer(study)
+    for species in (explorer.species, "Genus5 duo"):
+        explorer.species = species
+        assert len(explorer._map["order"]) == 6
+        assert explorer.matrix.sizes == {"target": 6, "species": 6}
+        near = fk.similar_species(study, species, k=5).species.values
+        assert {explorer._names[i] for i in explorer._map["order"]} == {species, *near}
+        assert list(explorer.listed()) == list(near)
+        order = explorer.matrix["species"].values
+        xr.testing.assert_allclose(explorer.matrix, fk.similar_species(study).sel(target=order, species=order))
+    assert explorer.in_view <= 6

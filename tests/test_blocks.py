@@ -1,0 +1,125 @@
+"""What is done in blocks for large collections equals what is done at once, and takes no more memory than a block."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import xarray as xr
+from sklearn.linear_model import LogisticRegression
+
+import finerkit as fk
+from finerkit import blocks, predictions, species
+from finerkit import store as disk
+from finerkit.similarity import similarity_rows
+from finerkit.softmax import Problem, fit_softmax
+
+
+def collection(kinds=5, each=8, features=12, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = 2 * rng.normal(size=(kinds, features))
+    X = (np.repeat(centres, each, 0) + rng.normal(size=(kinds * each, features)) + 3).astype(np.float32)
+    names = np.repeat([f"species {i}" for i in range(kinds)], each).astype(object)
+    columns = {"species": names, "status": np.array(["ok"] * len(X), object)}
+    return X, xr.Dataset({k: ("image", v) for k, v in columns.items()}, {"image": [f"{i}.jpg" for i in range(len(X))]})
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 64)
+
+
+def spooled(X, folder):
+    spool = blocks.Spool(X.shape[1], folder)
+    spool.append(X[:7])
+    spool.append(X[7:])
+    return spool
+
+
+def test_a_spool_gives_back_rows_at_any_places(tmp_path):
+    X, _ = collection()
+    spool = spooled(X, tmp_path)
+    assert spool.shape == X.shape
+    for at in (np.arange(9, 20), np.array([3, 4, 8, 30]), np.array([], int)):
+        np.testing.assert_array_equal(spool[at], X[at])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_moments_and_class_means_are_those_of_numpy(tmp_path):
+    X, _ = collection()
+    rows, classes = np.arange(2, 39), np.arange(37) % 4
+    for embedding in (X, spooled(X, tmp_path)):
+        mean, deviation = blocks.moments(embedding, rows)
+        np.testing.assert_allclose(mean, X[rows].mean(0), rtol=1e-5)
+        np.testing.assert_allclose(deviation, X[rows].std(0), rtol=1e-5)
+        means = blocks.class_means(embedding, rows, classes, 5)
+        np.testing.assert_allclose(means[2], X[rows][classes == 2].mean(0), rtol=1e-5)
+        assert np.isnan(means[4]).all()
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_the_head_in_blocks_is_that_of_scikit_learn():
+    X, images = collection(kinds=6, each=20)
+    _, classes = np.unique(images.species.values.astype(str), return_inverse=True)
+    mean, scale = X.mean(0), X.std(0)
+    weight, bias = fit_softmax(Problem(X, np.arange(len(X)), classes, mean, scale, 0.5))
+    Z = (X - mean) / scale
+    peer = LogisticRegression(C=0.5, tol=1e-8, max_iter=5000).fit(Z.astype(np.float64), classes)
+    mine, theirs = Z @ weight.T + bias, Z @ peer.coef_.T + peer.intercept_
+    apart = (mine - mine.mean(1, keepdims=True)) - (theirs - theirs.mean(1, keepdims=True))
+    assert np.abs(apart).max() < 0.02 * theirs.std()
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("kind", ["linear", "nearest_mean"])
+def test_predictions_by_chunk_equal_those_in_memory(tmp_path, kind, monkeypatch):
+    X, images = collection()
+    images["species"][5] = ""
+    X[9], images["status"][9] = np.nan, "broken"
+    expected = predictions.trained_tables(X, images, kind, folds=3)
+    monkeypatch.setattr(predictions, "_CHUNK", 1)
+    judged = predictions.trained(spooled(X, tmp_path), images, kind, folds=3)
+    disk.write_root(tmp_path / "s.zarr")
+    predictions.write_tables(tmp_path / "s.zarr", images, judged, {"model": "none"})
+    for group, table in zip(("species", "predictions"), expected, strict=True):
+        found = disk.read_group(tmp_path / "s.zarr", group).load()
+        assert {k: v for k, v in found.attrs.items() if k in table.attrs} == table.attrs
+        assert found.attrs["model"] == "none"
+        xr.testing.assert_allclose(found[list(table.data_vars)].drop_attrs(), table.drop_attrs(), rtol=1e-5)
+    assert np.isnan(found["logit"][9]).all()
+    assert found["predicted"][9] == ""
+    assert found["predicted"][5] != ""
+
+
+def test_logits_of_all_photos_are_never_in_memory(tmp_path, monkeypatch):
+    X, images = collection(kinds=400, each=5)
+    monkeypatch.setattr(blocks, "BLOCK", 2**15)
+    judged = predictions.trained(X, images, "nearest_mean", folds=2)
+    disk.write_root(tmp_path / "s.zarr")
+    monkeypatch.setattr(predictions, "_CHUNK", 2**12)
+    tracemalloc.start()
+    predictions.write_tables(tmp_path / "s.zarr", images, judged, {})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2000 * 400 * 8 / 2  # half of the logits in float64
+
+
+def test_large_problems_are_fitted_in_blocks(monkeypatch):
+    X, images = collection(each=20)
+    at_once = species.fit_head(X, images.species.values)
+    monkeypatch.setattr(species, "IN_MEMORY", 10)
+    in_blocks = species.fit_head(X, images.species.values)
+    apart = at_once.logits(X) - in_blocks.logits(X)
+    assert np.abs(apart - apart.mean(1, keepdims=True)).max() < 0.05 * at_once.logits(X).std()
+
+
+@pytest.mark.parametrize("by", ["embedding", "weights", "logits", "confusion"])
+def test_rows_of_similarity_are_those_of_the_matrix(by, monkeypatch):
+    X, images = collection()
+    tables = predictions.trained_tables(X, images, "linear", folds=2)
+    groups = dict(zip(("species", "predictions"), tables, strict=True)) | {"images": images}
+    study = xr.DataTree.from_dict(groups)
+    whole = fk.similar_species(study, by=by)
+    monkeypatch.setattr(blocks, "BLOCK", 16)
+    some = ["species 3", "species 1"]
+    xr.testing.assert_allclose(similarity_rows(study, by, some), whole.sel(target=some))
