@@ -43,7 +43,7 @@ def fit_head(
 ) -> Head:
     """Fit a head for the species in `labels`.
 
-    Both kinds work on standardised embeddings (zero mean, and divided by the standard deviation or the median feature's,
+    Both kinds work on standardised embeddings (zero mean; divided by the standard deviation or the median feature's,
     whichever is larger) and are folded back to raw ones, so that they act directly on features:
 
     - "linear": multinomial logistic regression with an L2 penalty of strength ``1 / C``, by scikit-learn; where that

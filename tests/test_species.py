@@ -30,7 +30,7 @@ def softmax(z):
 class FlooredScaler(StandardScaler):
     """scikit-learn's, but features are divided by no less than the median feature's standard deviation."""
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None):  # noqa: ARG002 - of the interface
         super().fit(X)
         self.scale_ = np.maximum(self.scale_, np.median(self.scale_))
         return self

@@ -42,7 +42,12 @@ def strength_snapshot(explorer: StrengthExplorer) -> Image.Image:
             smooth=explorer.smooth,
             opacity=explorer.opacity,
         )
-        tiles.append((Image.alpha_composite(photo.convert("RGBA"), Image.fromarray(over)).convert("RGB"), image.rpartition("/")[2]))
+        tiles.append(
+            (
+                Image.alpha_composite(photo.convert("RGBA"), Image.fromarray(over)).convert("RGB"),
+                image.rpartition("/")[2],
+            )
+        )
     references = ", ".join(shown(r) for r in explorer.references)
     return sheet(tiles, f"{shown(explorer.pair.attrs['target'])} against {references}, strength {explorer.strength:g}")
 
