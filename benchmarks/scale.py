@@ -1,6 +1,6 @@
 """Time, bytes and peak memory against photos, species and cells, on simulated collections.
 
-Usage: python benchmarks/scale.py [--photos 1000 2000] [--species 10 1000] [--sides 7 14 28] [--heads linear] [--out FILE]
+Usage: python benchmarks/scale.py [--photos 1000 2000] [--species 10 1000] [--sides 7 14 28] [--out FILE]
 Each row is measured in a process of its own. The photos are tiny and so is the network (random weights, 1280 features),
 so that what is left is the price of keeping a study; a row of `photos` is a study of 10 species.
 """
