@@ -170,7 +170,8 @@ def _made(
     before = _status(path)
     embed(path, model, progress, run)
     found = disk.read_group(path, "images").load()
-    warn_unusable(found, "could not be analysed")
+    known_bad = np.where(usable(images), found["status"].values, "ok")  # read_images has warned of the others
+    warn_unusable(found.assign(status=("image", known_bad)), "could not be analysed")
     if not usable(found).any():
         raise ValueError("None of the photos could be analysed: /images/status in the store says why.")
     if known != "finished" or (usable(found) & (before != "ok")).any():
