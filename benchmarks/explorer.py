@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
 from pathlib import Path
+
+from machine import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -120,7 +120,7 @@ def main() -> None:
         "drawn in the browser": round(browser_side, 1),
         "a round trip to the kernel per frame": round(kernel_side, 1),
         "ratio": round(browser_side / kernel_side, 1) if kernel_side else None,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine(),
     }
     print(json.dumps(result, indent=1))
     if options.out:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from machine import machine
 
 import finerkit as fk
 from finerkit.photo import load_image
@@ -91,11 +90,6 @@ def second_question(study, model) -> dict:
     handle.remove()
     inner.remove()
     return {"forward_passes": passes, "seconds": elapsed, "photos": int(pair.sizes["image"])}
-
-
-def machine() -> dict:
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
-    return {"device": name, "cores": os.cpu_count(), "torch": torch.__version__, "threads": torch.get_num_threads()}
 
 
 if __name__ == "__main__":

@@ -74,11 +74,11 @@ def keep(
         if opened is None:
             return _in_memory(data, explain(photos), bar)
         _fill(path, group, *opened, photos, explain, bar)
-        found = _found(path, group)
-        warn_unusable(found, "could not be explained")
         disk.mark_complete(path, group)
         disk.finish(path)
-        return _found(path, group)
+        found = _found(path, group)
+        warn_unusable(found, "could not be explained")
+        return found
 
 
 def _try_to_open(

@@ -61,6 +61,20 @@ def watched(browser, **options):
         context.close()
 
 
+def page_of(explorer, name="a"):
+    """A page that holds an explorer and nothing else, under the policy that pages of ours have."""
+    from finerkit.widgets.page import embedded, policy, scripts
+
+    part = embedded(explorer, name)
+    texts = scripts([part.kind])
+    head = (
+        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy(texts)}"><title>t</title>'
+    )
+    text = f"<!doctype html><html lang='en'><head>{head}</head><body>{part.body}"
+    text += "".join(f'<script type="module">{t}</script>' for t in texts)
+    return text + "</body></html>"
+
+
 class Lab:
     """One JupyterLab with an empty home."""
 

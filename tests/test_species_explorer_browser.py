@@ -123,19 +123,10 @@ def test_dark_theme(lab):
 
 
 def test_the_state_alone_shows_it_and_hostile_names_do_nothing(browser, tmp_path):
-    from browser import watched
-
-    from finerkit.widgets.page import embedded, policy, scripts
+    from browser import page_of, watched
 
     explorer = fk.SpeciesExplorer(species_study(tmp_path / "photos", hostile=True), species="Alba una")
-    part = embedded(explorer, "a")
-    texts = scripts([part.kind])
-    head = (
-        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy(texts)}"><title>t</title>'
-    )
-    text = f"<!doctype html><html lang='en'><head>{head}</head><body>{part.body}"
-    text += "".join(f'<script type="module">{t}</script>' for t in texts)
-    (tmp_path / "page.html").write_text(text + "</body></html>")
+    (tmp_path / "page.html").write_text(page_of(explorer))
     with watched(browser, offline=True) as page:
         page.goto((tmp_path / "page.html").as_uri())
         page.wait_for_selector(".fk-alike img")

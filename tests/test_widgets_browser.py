@@ -195,20 +195,11 @@ def test_a_saved_notebook_shows_the_widget_without_a_kernel(lab, tmp_path):
 
 def test_the_state_alone_draws_the_page_anywhere(browser, tmp_path):
     """What the guide relies on; here without network, from disk."""
-    from browser import watched
+    from browser import page_of, watched
     from samples import random_pair
 
-    from finerkit.widgets.page import embedded, policy, scripts
-
     explorer = fk.StrengthExplorer(random_pair(tmp_path / "p", photos=2))
-    part = embedded(explorer, 'a"><img src=x>')
-    texts = scripts([part.kind])
-    head = (
-        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy(texts)}"><title>t</title>'
-    )
-    page_text = f"<!doctype html><html lang='en'><head>{head}</head><body>{part.body}"
-    page_text += "".join(f'<script type="module">{t}</script>' for t in texts)
-    (tmp_path / "page.html").write_text(page_text + "</body></html>")
+    (tmp_path / "page.html").write_text(page_of(explorer, 'a"><img src=x>'))
     with watched(browser, offline=True) as page:
         page.goto((tmp_path / "page.html").as_uri())
         page.wait_for_selector(".fk-tile canvas")

@@ -60,6 +60,12 @@ class Explorer(anywidget.AnyWidget):
         skip |= {"layout", "tabbable", "tooltip"}
         return {name: _plain(getattr(self, name)) for name in self.keys if name not in skip}
 
+    def _refuse_unknown(self, state: Mapping[str, Any], fixed: tuple[str, ...] = ()) -> None:
+        """Refuse names that are no attribute, or one of those in `fixed`, which cannot be set; call before all else."""
+        unknown = [name for name in state if not self.has_trait(name) or name in fixed]
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no attribute {unknown[0]!r} to set: its docstring lists them.")
+
     def _answer(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, dict) and "kind" in content:
             self._shielded(lambda: self.on_request(content))

@@ -111,9 +111,7 @@ class SpeciesExplorer(Explorer):
         self._scores: dict[tuple[str, str], xr.DataArray] = {}
         self._trees: dict[tuple[str, str], SimilarityTree] = {}
         self._typical: dict[str, list[Exemplar]] = {}
-        unknown = [name for name in state if not self.has_trait(name)]
-        if unknown:
-            raise TypeError(f"SpeciesExplorer has no attribute {unknown[0]!r}: its docstring lists them.")
+        self._refuse_unknown(state)
         first = {"by": self._measures[0], "in_view": self._usual_view(), "k": 5} | state
         if not first.get("species"):
             first["species"] = self._closest(first["by"])

@@ -120,9 +120,7 @@ class StrengthExplorer(Explorer):
         self._ids = self._pair["image"].values.astype(str)
         self._rows = {name: i for i, name in enumerate(self._ids)}
         state = {"references": names, "objective": self._pair.attrs.get("objective", "mean")} | state
-        unknown = [name for name in state if not self.has_trait(name)]
-        if unknown:
-            raise TypeError(f"StrengthExplorer has no attribute {unknown[0]!r}: its docstring lists them.")
+        self._refuse_unknown(state)
         state.setdefault("limit", _limit(self._pair, names))
         super().__init__(
             _tables={name: table.tobytes() for name, table in tables().items()}, _about=self._describe(names), **state

@@ -108,9 +108,7 @@ class TraitExplorer(Explorer):
         self, traits: xr.Dataset, study: xr.DataTree | str | os.PathLike[str] | None = None, **state: Any
     ) -> None:
         self._data = self._first = as_traits(traits)
-        unknown = [name for name in state if not self.has_trait(name) or name == "edits"]
-        if unknown:
-            raise TypeError(f"TraitExplorer has no attribute {unknown[0]!r} to set: its docstring lists them.")
+        self._refuse_unknown(state, fixed=("edits",))
         self._photos = Photos(self._data, study_of(self._data, study)["images"].to_dataset())
         self._before: list[xr.Dataset] = []
         self._saved: bool | None = True if self._can_save() else None
