@@ -10,7 +10,8 @@ the sharper one at earlier layers with finer grids::
     E_k[p] = A[p] . dy_k / dA[p]
 
 The gradient is linear in the logits, so the contrast of classes is the contrast of their evidence. Only the part of the
-network after the layer is differentiated: what comes before it runs without a graph.
+network after the layer is differentiated: what comes before it runs without a graph. Of a transformer that reads out
+its class token, only what that token follows is run there: see `finerkit.methods.class_token`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+from finerkit.methods.class_token import class_token_logits, follows_class_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,7 +89,11 @@ def gradcam_evidence(
     """
     layer = layer or default_layer(model)
     with frozen(model.module), torch.enable_grad():
-        leaf, logits = _run_from(model, model.input(pixels), layer, head)
+        x = model.input(pixels)
+        if head is None and follows_class_token(model, layer):
+            leaf, logits = class_token_logits(model, x)
+        else:
+            leaf, logits = _run_from(model, x, layer, head)
         index = torch.as_tensor(np.asarray(classes), device=logits.device)
         chosen = logits[:, index]  # (batch, class)
         gradients = logit_gradients(chosen, leaf, layer)  # (class, batch, ...layer)
