@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from finerkit.guide import write_guide
     from finerkit.images import PhotoWarning, read_images
     from finerkit.measures import sanity_check, score, suggest_strength
+    from finerkit.mistakes import SpeciesWarning
     from finerkit.models import Model, ModelUnavailableError, Split, load_model
     from finerkit.photo import load_image
     from finerkit.pipeline import analyze
@@ -42,6 +43,7 @@ _HOME = {
     "ModelUnavailableError": "finerkit.models",
     "PhotoWarning": "finerkit.images",
     "SpeciesExplorer": "finerkit.widgets",
+    "SpeciesWarning": "finerkit.mistakes",
     "Split": "finerkit.models",
     "StrengthExplorer": "finerkit.widgets",
     "TraitExplorer": "finerkit.widgets",
@@ -76,6 +78,7 @@ __all__ = [
     "ModelUnavailableError",
     "PhotoWarning",
     "SpeciesExplorer",
+    "SpeciesWarning",
     "Split",
     "StrengthExplorer",
     "TraitExplorer",

@@ -114,6 +114,9 @@ def compare(
     Writes ``/comparisons/<name>`` into the study's store and adds it to `study`. The same question is answered from
     there.
 
+    What a head does not recognise it cannot explain: ``study["species"]["recall"]`` is the share of a species' photos
+    that were recognised by heads that had not seen them.
+
     Fine evidence of class k at fine cell q, with E_k the evidence of the cells p, H_k HiResCAM at the finer layer and
     n(p, q) nearness (1 at the same place, falling linearly to 0 at 1.5 cells along each axis)::
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from finerkit.blocks import row_blocks
+from finerkit.mistakes import Answers, count_answers, positions
 from finerkit.names import resolve
 from finerkit.species import usable_labels
 
@@ -65,7 +66,7 @@ def confusion_rows(study: xr.DataTree, names: list[str], targets: np.ndarray) ->
 
 
 def _mistakes(study: xr.DataTree, names: list[str], targets: np.ndarray) -> np.ndarray:
-    own, taken, number = taken_for(study, names)
+    own, taken, number, _ = taken_for(study, names)
     counts = np.zeros((len(targets), len(names)), np.int64)
     row = np.full(len(names), -1)
     row[targets] = np.arange(len(targets))
@@ -75,20 +76,17 @@ def _mistakes(study: xr.DataTree, names: list[str], targets: np.ndarray) -> np.n
     return counts
 
 
-def taken_for(study: xr.DataTree, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What labelled photos were taken for: positions of their own species and of the one said, how many photos."""
+def taken_for(study: xr.DataTree, names: list[str]) -> Answers:
+    """Count what labelled photos were taken for, by position among the head's species."""
     predictions = study["predictions"].to_dataset()
     if "predicted" in predictions:
-        own, said = _classes(study, names), _places(predictions["predicted"].values, names)
+        own, said = _classes(study, names), positions(predictions["predicted"].values, names)
     else:
         parts = [(c, np.nan_to_num(y, nan=-np.inf).argmax(1)) for c, y in _logit_blocks(study, names)]
         own, said = (
             (np.concatenate([np.zeros(0, np.int64), *p]) for p in zip(*parts, strict=True)) if parts else ([], [])
         )
-    own, said = np.asarray(own, np.int64), np.asarray(said, np.int64)
-    judged = (own >= 0) & (said >= 0)
-    pairs, number = np.unique(own[judged] * len(names) + said[judged], return_counts=True)
-    return pairs // len(names), pairs % len(names), number
+    return count_answers(np.asarray(own, np.int64), np.asarray(said, np.int64), len(names))
 
 
 def taxonomy_rows(study: xr.DataTree, names: list[str], targets: np.ndarray, ranks: Iterable[str] | None) -> np.ndarray:
@@ -133,12 +131,7 @@ def _mean(total: np.ndarray, number: np.ndarray) -> np.ndarray:
 
 def _classes(study: xr.DataTree, names: list[str]) -> np.ndarray:
     """Position of each photo's species; -1 where it is unknown to the head, or the photo cannot be used."""
-    return _places(usable_labels(study["images"].to_dataset()), names)
-
-
-def _places(labels: np.ndarray, names: list[str]) -> np.ndarray:
-    place = {name: i for i, name in enumerate(names)}
-    return np.array([place.get(str(label), -1) for label in labels], np.int64)
+    return positions(usable_labels(study["images"].to_dataset()), names)
 
 
 def _logit_blocks(

@@ -25,7 +25,7 @@ from finerkit.image_tables import RESERVED
 from finerkit.images import read_images, usable, warn_unusable
 from finerkit.models import Model, load_model
 from finerkit.names import choice
-from finerkit.predictions import own, trained, write_tables
+from finerkit.predictions import own, trained, warn_indistinct, write_tables
 from finerkit.species import HEADS, need_two_species, usable_labels
 from finerkit.study_model import class_names, model_attrs, remember
 from finerkit.trust import refuse_links
@@ -87,7 +87,7 @@ def analyze(
     overwrite
         Replace a store that holds a different study, or leave out photos that are no longer among `images`.
     progress
-        Show a progress bar.
+        Show progress bars.
     client
         A ``dask.distributed.Client``: its workers embed the photos, each with its own copy of the network and on its
         own GPU where it has one, and write to the store, which they must see under the same path, as the photos.
@@ -97,7 +97,9 @@ def analyze(
     -------
     xarray.DataTree
         Lazy. Groups ``/images``, ``/features`` (``embedding``, ``feature_map``), ``/species`` (``prototype``,
-        ``weight``, ``bias``, ``count``) and ``/predictions`` (``logit``, ``predicted``; cross-validated).
+        ``weight``, ``bias``, ``count``, ``recall``: the share of the species' photos that heads that had not seen them
+        recognise, NaN where none could be judged) and ``/predictions`` (``logit``, ``predicted``; cross-validated). The
+        attrs of ``/species`` have the ``accuracy`` over all photos and the number of ``constant_features``.
 
     Raises
     ------
@@ -110,6 +112,10 @@ def analyze(
     -----
     PhotoWarning
         If photos fail now that could be read before; they are kept in ``/images/status`` with the reason.
+    SpeciesWarning
+        Naming the species that have fewer photos than there are folds; and those that the head does not tell from
+        another, in photos that it had not seen, better than chance might (Fisher's exact test; species of five photos
+        and more); or if all features are constant.
 
     Notes
     -----
@@ -175,11 +181,11 @@ def _made(
     if not usable(found).any():
         raise ValueError("None of the photos could be analysed: /images/status in the store says why.")
     if known != "finished" or (usable(found) & (before != "ok")).any():
-        _fit(path, found, model, settings)
+        _fit(path, found, model, settings, progress)
     return disk.open_study(path)
 
 
-def _fit(path: Path, images: xr.Dataset, model: Model, settings: dict[str, Any]) -> None:
+def _fit(path: Path, images: xr.Dataset, model: Model, settings: dict[str, Any], progress: bool) -> None:
     """Fit the species head on the embeddings, and keep it with its predictions."""
     disk.set_head(path, settings, disk.read_root(path)["identity"])  # what an older head said goes
     features = disk.read_group(path, "features")
@@ -189,10 +195,11 @@ def _fit(path: Path, images: xr.Dataset, model: Model, settings: dict[str, Any])
         judged = own(embedding, images, class_names(model), model.own_head, features.get("own_logit"))
     else:
         options = {k: settings[k] for k in ("folds", "seed", "C")} | {"groups": settings["groups"] or None}
-        judged = trained(embedding, images, head, **options)
+        judged = trained(embedding, images, head, progress=progress, **options)
     write_tables(path, images, judged, model_attrs(model))
     disk.write_root(path, complete=True)
     disk.finish(path)
+    warn_indistinct(disk.open_study(path))
 
 
 # --- beginning and resuming ---

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from tqdm.auto import tqdm
 
 from finerkit import store as disk
 from finerkit.blocks import row_blocks
+from finerkit.likeness import taken_for
+from finerkit.mistakes import SpeciesWarning, count_answers, name_confused, positions, warn_few
 from finerkit.species import (
     Head,
+    constant_features,
     fit_head,
     held_out_heads,
     members,
     need_two_species,
     prototypes,
     usable_labels,
-    warn_few,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 
 #: Logits per chunk on disk: 1 MB.
 _CHUNK = 2**18
+
+#: Photos x features x species from which on fitting a head takes seconds.
+_LONG = 2**30
 
 
 class Judgement(NamedTuple):
@@ -46,6 +53,7 @@ def trained(
     groups: str | None = None,
     seed: int = 0,
     C: float = 1.0,
+    progress: bool = False,
 ) -> Judgement:
     """Fit and cross-validate a head on the labelled photos.
 
@@ -59,32 +67,52 @@ def trained(
         "linear" or "nearest_mean".
     folds, groups, seed, C
         See `finerkit.species.cross_validate`; `groups` names a column of `images`.
+    progress
+        Show a progress bar where it takes more than a moment.
 
     Returns
     -------
     Judgement
         ``prototype``, ``weight``, ``bias``, ``count`` over dim ``species``. Logits of labelled photos are those of
-        heads that had not seen them.
+        heads that had not seen them. Attrs: ``constant_features``, how many are the same in all these photos.
 
     Raises
     ------
     ValueError
         If there are fewer than two species.
+
+    Warns
+    -----
+    SpeciesWarning
+        Naming the species with fewer photos than folds.
     """
     labels = usable_labels(images)
     need_two_species(labels)
     rows = np.flatnonzero(labels != "")
-    head = fit_head(embedding, labels[rows], kind, C, rows)
     warn_few(labels[rows], folds)
     together = members(images[groups].values[rows]) if groups else None
-    judges = list(held_out_heads(embedding, labels[rows], kind, folds, together, seed, C, rows))
+    work = len(rows) * embedding.shape[1] * len(np.unique(labels[rows].astype(str)))
+    with _bar(folds + 1, progress, long=kind == "linear" and work > _LONG) as bar:
+        head = fit_head(embedding, labels[rows], kind, C, rows)
+        bar.update()
+        judges = []
+        for judge in held_out_heads(embedding, labels[rows], kind, folds, together, seed, C, rows):
+            judges.append(judge)
+            bar.update()
     species = _table(head.species, embedding, labels)
     species["weight"] = (("species", "feature"), head.weight.astype(np.float32), {"units": "logit per feature"})
     species["bias"] = ("species", head.bias.astype(np.float32), {"units": "logit"})
     species.attrs = {
         "head": kind, "cross_validated": True, "folds": folds, "groups": groups or "", "seed": seed, "C": C,
+        "constant_features": constant_features(embedding, rows),
     }  # fmt: skip
     return Judgement(species, _Unseen(embedding, head, [(rows[test], judge) for test, judge in judges], rows))
+
+
+def _bar(fits: int, progress: bool, *, long: bool) -> tqdm:
+    """A bar that quick work never shows; it cannot appear while a head is being fitted, so long work shows it first."""
+    delay = 0 if long else 2
+    return tqdm(total=fits, desc="fitting the species head", unit="fit", delay=delay, disable=not progress)
 
 
 def own(
@@ -157,9 +185,9 @@ def trained_tables(
     """``/species`` and ``/predictions`` in memory; parameters as for `trained`."""
     judged = trained(embedding, images, kind, **options)
     parts: list[np.ndarray] = []
-    summary = _predicted(judged, images, lambda _, logits: parts.append(logits))
+    species, summary = _predicted(judged, images, lambda _, logits: parts.append(logits))
     logit = (("image", "species"), np.concatenate(parts), {"units": "logit"})
-    return judged.species.assign_attrs(summary.attrs), summary.assign(logit=logit)
+    return species, summary.assign(logit=logit)
 
 
 def write_tables(path: Path, images: xr.Dataset, judged: Judgement, attrs: dict[str, Any]) -> None:
@@ -177,26 +205,52 @@ def write_tables(path: Path, images: xr.Dataset, judged: Judgement, attrs: dict[
         attrs=judged.species.attrs | attrs,
         chunk=rows,
     )
-    summary = _predicted(judged, images, lambda start, logits: group.write(start, logit=logits), rows)
+    species, summary = _predicted(judged, images, lambda start, logits: group.write(start, logit=logits), rows)
     disk.add_to_group(path, "predictions", summary, **attrs)
-    disk.write_group(path, "species", judged.species.assign_attrs(summary.attrs), **attrs)
+    disk.write_group(path, "species", species, **attrs)
+
+
+def warn_indistinct(study: xr.DataTree) -> None:
+    """Name, in one `SpeciesWarning`, what a study's head cannot tell apart; see `finerkit.mistakes.confused`."""
+    table = study["species"]
+    if not table.attrs["cross_validated"]:
+        return
+    names, features = table["species"].values, table.sizes["feature"]
+    if table.attrs["constant_features"] == features:
+        said = (
+            f"The network says the same of every photo: all {features} features are constant, so nothing tells the "
+            "species apart, and all maps are empty. Check the photos and the network (its weights, its preprocessing)."
+        )
+    else:
+        said = name_confused(taken_for(study, list(names)), names)
+    if said:
+        warnings.warn(said, SpeciesWarning, stacklevel=5)  # who called `finerkit.analyze`
 
 
 def _predicted(
     judged: Judgement, images: xr.Dataset, put: Callable[[int, np.ndarray], None], rows: int = 1
-) -> xr.Dataset:
-    """Hand the logits on by block of photos (a multiple of `rows`); returns what they say of each, and the accuracy."""
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Hand the logits on by block of photos (a multiple of `rows`); returns ``/species``, and what each is."""
     labels, names = usable_labels(images), judged.species["species"].values
     predicted = np.array([""] * len(labels), object)
     for at, logits in _blocks(judged, len(labels), rows):
         certain = ~np.isnan(logits).all(1)
         predicted[at[certain]] = names[np.nanargmax(logits[certain], 1)]
         put(int(at[0]), logits.astype(np.float32))
-    tried = (labels != "") & (predicted != "")
-    right = float((predicted[tried] == labels[tried]).mean()) if tried.any() else float("nan")
-    accuracy = {"accuracy": right} if judged.species.attrs["cross_validated"] else {}
+    species = _with_recall(judged.species, labels, predicted)
     coords = {"image": images["image"].values.astype(object), "species": names}
-    return xr.Dataset({"predicted": ("image", predicted)}, coords, judged.species.attrs | accuracy)
+    return species, xr.Dataset({"predicted": ("image", predicted)}, coords, species.attrs)
+
+
+def _with_recall(species: xr.Dataset, labels: np.ndarray, predicted: np.ndarray) -> xr.Dataset:
+    """Add the shares of photos that were recognised, of each species and of all, where these had not been seen."""
+    if not species.attrs["cross_validated"]:
+        return species
+    names = species["species"].values
+    answers = count_answers(positions(labels, names), positions(predicted, names), len(names))
+    about = {"units": "1", "comment": "share of the photos recognised by heads that had not seen them"}
+    recall = ("species", answers.recall().astype(np.float32), about)
+    return species.assign(recall=recall).assign_attrs(accuracy=answers.accuracy())
 
 
 def _blocks(judged: Judgement, count: int, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -121,7 +121,7 @@ def confusion_counts(study: xr.DataTree) -> xr.DataArray:
         seen the photo where the study is cross-validated. Photos without logits do not count.
     """
     names = head_species(study)
-    own, taken, number = taken_for(study, names)
+    own, taken, number, _ = taken_for(study, names)
     counts = np.zeros((len(names), len(names)), np.int64)
     counts[own, taken] = number
     return xr.DataArray(counts, {"target": names, "species": names}, ("target", "species"), "photos")

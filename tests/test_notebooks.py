@@ -18,8 +18,8 @@ def test_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     printed = [o.get("text", "") for c in notebook.cells for o in c.get("outputs", []) if o.output_type == "stream"]
-    # A broken photo is part of tutorial 5, and its warning part of the lesson.
-    assert not any("Warning" in text.replace("PhotoWarning", "") for text in printed), printed
+    lessons = "PhotoWarning|SpeciesWarning" if path.stem.startswith("05") else "(?!)"  # broken photos, random weights
+    assert not any("Warning" in re.sub(lessons, "", text) for text in printed), printed
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

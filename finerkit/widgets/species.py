@@ -232,7 +232,7 @@ class SpeciesExplorer(Explorer):
             np.fill_diagonal(values, np.nan)
             best = np.nan_to_num(values, nan=-np.inf).max(1)
         else:
-            own, taken, number = taken_for(self._study, self._names)
+            own, taken, number, _ = taken_for(self._study, self._names)
             best = np.bincount(own, number * (own != taken), len(self._names))
         return self._names[int(np.where(seen, best, -np.inf).argmax() if seen.any() else best.argmax())]
 
@@ -285,15 +285,14 @@ class SpeciesExplorer(Explorer):
     # --- what travels to the browser ---
 
     def _describe(self) -> dict[str, Any]:
-        own, taken, number = taken_for(self._study, self._names)
-        right = own == taken
-        count = len(self._names)
+        answers = taken_for(self._study, self._names)
+        own, taken, number, _ = answers
         return {
             "species": self._names,
             "photos": self._study["species"]["count"].values.astype(int).tolist(),
-            "judged": np.bincount(own, number, count).astype(int).tolist(),
-            "right": np.bincount(own[right], number[right], count).astype(int).tolist(),
-            "mistakes": np.stack([own, taken, number], 1)[~right].tolist(),
+            "judged": answers.judged().astype(int).tolist(),
+            "right": answers.right().astype(int).tolist(),
+            "mistakes": np.stack([own, taken, number], 1)[own != taken].tolist(),
             "on_map": self._on_map,
             "cross_validated": bool(self._study["predictions"].attrs.get("cross_validated")),
             "measures": [[by, _WORDS[by], MEASURES[by]] for by in self._measures],

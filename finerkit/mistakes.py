@@ -1,0 +1,153 @@
+"""What a head mistakes: species and answers for photos enter; counts, shares recognised and species confused leave."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Of fewer photos none may be recognised by bad luck (p > .05) even where half would be.
+_FEW = 5
+
+#: Species are told apart where chance alone would do so well less often than this.
+_CHANCE = 0.1
+
+#: Names in a warning.
+_NAMED = 8
+
+
+class SpeciesWarning(UserWarning):
+    """Some species cannot be told apart, or have too few photos to say; the message counts and names them."""
+
+
+class Answers(NamedTuple):
+    """How many photos of which species were taken for which; pairs that do not occur are left out."""
+
+    own: np.ndarray  # (pair,) position of the photos' own species
+    said: np.ndarray  # (pair,) position of the species they were taken for
+    photos: np.ndarray  # (pair,) how many
+    species: int  # how many species there are
+
+    def judged(self) -> np.ndarray:
+        """Photos (species,) with an answer."""
+        return np.bincount(self.own, self.photos, self.species)
+
+    def right(self) -> np.ndarray:
+        """Photos (species,) that were recognised."""
+        same = self.own == self.said
+        return np.bincount(self.own[same], self.photos[same], self.species)
+
+    def recall(self) -> np.ndarray:
+        """Share (species,) of the photos that were recognised; NaN where there is no answer."""
+        judged = self.judged()
+        return np.divide(self.right(), judged, out=np.full(self.species, np.nan), where=judged > 0)
+
+    def accuracy(self) -> float:
+        """Share of all photos that were recognised; NaN where there is no answer."""
+        return float(self.right().sum() / self.photos.sum()) if len(self.photos) else float("nan")
+
+    def taken(self, own: np.ndarray, said: np.ndarray) -> np.ndarray:
+        """Photos (question,) of the species at `own` that were taken for that at `said`."""
+        if not len(self.photos):
+            return np.zeros(len(own), np.int64)
+        known, asked = self.own * self.species + self.said, own * self.species + said
+        at = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+        return np.where(known[at] == asked, self.photos[at], 0)
+
+
+def positions(labels: Iterable[object], names: Iterable[object]) -> np.ndarray:
+    """Positions (label,) of labels among `names`; -1 where it is none of them."""
+    place = {str(name): i for i, name in enumerate(names)}
+    return np.array([place.get(str(label), -1) for label in labels], np.int64)
+
+
+def count_answers(own: np.ndarray, said: np.ndarray, species: int) -> Answers:
+    """Count answers (photo,) by species (photo,), both positions among so many `species`; -1 where unknown."""
+    judged = (own >= 0) & (said >= 0)
+    pairs, photos = np.unique(own[judged] * species + said[judged], return_counts=True)
+    return Answers(pairs // species, pairs % species, photos, species)
+
+
+def confused(answers: Answers) -> np.ndarray:
+    """Find the species that are not told from the one for which most of their mistaken photos are taken.
+
+    Told apart they are where their own photos get their name more often than the photos of the other species do, by
+    Fisher's exact test (one-sided, p < .1: of pairs that nothing tells apart, about nine of ten are found). Where the
+    other one has fewer than five photos, those of all other species are taken. Species with fewer than five photos are
+    not judged: too few to say.
+
+    Parameters
+    ----------
+    answers
+        By heads that had not seen the photos.
+
+    Returns
+    -------
+    numpy.ndarray
+        (pair, 2) positions of the species and of that which they are taken for; each pair once, by the one with the
+        smaller share recognised; those with the smallest share first.
+    """
+    from scipy.stats import hypergeom
+
+    judged, right = answers.judged(), answers.right()
+    own, rival = _rivals(answers)
+    own, rival = (part[judged[own] >= _FEW] for part in (own, rival))
+    enough = judged[rival] >= _FEW
+    named = np.bincount(answers.said, answers.photos, answers.species)  # photos that got the name
+    others = np.where(enough, judged[rival], judged.sum() - judged[own])
+    misnamed = np.where(enough, answers.taken(rival, own), named[own] - right[own])
+    chance = hypergeom.sf(right[own] - 1, judged[own] + others, right[own] + misnamed, judged[own])
+    pairs = np.stack([own, rival], 1)[chance >= _CHANCE]
+    recall = answers.recall()
+    pairs = pairs[np.lexsort((pairs[:, 0], -judged[pairs[:, 0]], recall[pairs[:, 0]]))]
+    _, first = np.unique(np.sort(pairs, 1), axis=0, return_index=True)
+    return pairs[np.sort(first)]
+
+
+def _rivals(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
+    """Species that were mistaken, and for which most often: of equals, the first by position."""
+    wrong = answers.own != answers.said
+    own, said, photos = (part[wrong] for part in answers[:3])
+    order = np.lexsort((said, -photos, own))
+    own, first = np.unique(own[order], return_index=True)
+    return own, said[order][first]
+
+
+def name_confused(answers: Answers, names: np.ndarray) -> str:
+    """Say which species (``names``, by position) are not told apart, and what to do; "" where all are."""
+    pairs = confused(answers)
+    if not len(pairs):
+        return ""
+    judged, right = answers.judged().astype(int), answers.right().astype(int)
+    taken = answers.taken(*pairs.T)
+    told = [
+        f"{str(names[a])!r} (recognised in {right[a]} of {judged[a]} photos, {n} taken for {str(names[b])!r})"
+        for (a, b), n in zip(pairs[:_NAMED], taken, strict=False)
+    ]
+    return (
+        f"In photos that it had not seen, the head does not reliably tell {len(pairs)} species from another: "
+        f"{_listed(told, len(pairs))}. Maps that compare them may show no more than what it learned by heart: add "
+        "photos, or check the labels."
+    )
+
+
+def warn_few(labels: np.ndarray, folds: int) -> None:
+    """Name, in one `SpeciesWarning`, the species with fewer photos than folds."""
+    species, count = np.unique(labels.astype(str), return_counts=True)
+    few = species[count < folds]
+    if len(few):
+        warnings.warn(
+            f"{len(few)} species with fewer photos than the {folds} folds of cross-validation: "
+            f"{_listed(few[:_NAMED], len(few))}. Their accuracy is uncertain.",
+            SpeciesWarning,
+            stacklevel=6,  # who called `finerkit.analyze`
+        )
+
+
+def _listed(named: Iterable[str], count: int) -> str:
+    text = [str(name) for name in named]
+    return ", ".join(text) + (f" and {count - len(text)} more" if count > len(text) else "")
