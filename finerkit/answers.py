@@ -14,19 +14,20 @@ from tqdm.auto import tqdm
 
 from finerkit import store as disk
 from finerkit.images import warn_unusable
+from finerkit.lock import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import xarray as xr
 
     from finerkit.explain import Chunk
+    from finerkit.places import Place
 
     Explain = Callable[[xr.Dataset], Iterator[Chunk]]
 
 
-def answered(path: Path | None, group: str, question: str, *, named: bool, overwrite: bool) -> xr.Dataset | None:
+def answered(path: Place | None, group: str, question: str, *, named: bool, overwrite: bool) -> xr.Dataset | None:
     """The stored answer to the same question, if there is one that is complete.
 
     Raises
@@ -49,7 +50,7 @@ def answered(path: Path | None, group: str, question: str, *, named: bool, overw
 
 
 def keep(
-    path: Path | None, group: str, data: xr.Dataset, photos: xr.Dataset, explain: Explain, progress: bool
+    path: Place | None, group: str, data: xr.Dataset, photos: xr.Dataset, explain: Explain, progress: bool
 ) -> xr.Dataset:
     """Compute an answer and keep it.
 
@@ -82,10 +83,10 @@ def keep(
 
 
 def _try_to_open(
-    stack: ExitStack, path: Path, group: str, data: xr.Dataset
+    stack: ExitStack, path: Place, group: str, data: xr.Dataset
 ) -> tuple[disk.ChunkedGroup, list[int]] | None:
     try:
-        stack.enter_context(disk.writing(path))
+        stack.enter_context(writing(path))
         return _opened(path, group, data)
     except BlockingIOError:
         raise
@@ -97,7 +98,7 @@ def _try_to_open(
 
 
 def _fill(
-    path: Path,
+    path: Place,
     group: str,
     arrays: disk.ChunkedGroup,
     starts: list[int],
@@ -119,7 +120,7 @@ def _fill(
         bar.update(len(logit))
 
 
-def _opened(path: Path, group: str, data: xr.Dataset) -> tuple[disk.ChunkedGroup, list[int]]:
+def _opened(path: Place, group: str, data: xr.Dataset) -> tuple[disk.ChunkedGroup, list[int]]:
     """Arrays to fill, and where chunks begin that are not there yet: all of them, unless a run was interrupted."""
     every = range(0, data.sizes["image"], disk.CHUNK)
     begun = _found(path, group)
@@ -160,7 +161,7 @@ def _in_memory(data: xr.Dataset, chunks: Iterator[Chunk], bar: tqdm) -> xr.Datas
     return full.assign_attrs(disk.provenance(**data.attrs))
 
 
-def _found(path: Path, group: str) -> xr.Dataset | None:
+def _found(path: Place, group: str) -> xr.Dataset | None:
     """A stored comparison, complete or not: all in memory but the evidence, which is read when used."""
     try:
         found = disk.read_group(path, group)

@@ -1,67 +1,153 @@
-"""Photos ready for the network: paths enter; batches of square pixels leave, decoded ahead by a few threads."""
+"""Photos through the network: paths, chunk by chunk, enter; what was computed of them, or why not, leaves.
+
+Photos are decoded by a few threads ahead of the network, over the ends of chunks too.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from finerkit.photo import PhotoError, load_image, quiet_pillow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from finerkit.models import Model
     from finerkit.preprocess import Preprocess
 
 
-def run_photos(
-    paths: Iterable[str], model: Model, chunk: int
-) -> Iterator[tuple[list[int], np.ndarray, dict[int, str]]]:
+@dataclass(frozen=True)
+class Task:
+    """What to compute of photos.
+
+    Attributes
+    ----------
+    run : callable
+        Takes pixels, uint8 (batch, S, S, 3), and returns arrays by name, their first dim along the batch.
+    shapes : mapping
+        Of each array the shape (less the batch) and type.
+    finite : str
+        Name of the array that must be finite.
+    reason : str
+        Why a photo failed of which it is not.
+    """
+
+    run: Callable[[np.ndarray], dict[str, np.ndarray]]
+    shapes: Mapping[str, tuple[tuple[int, ...], str]]
+    finite: str
+    reason: str
+
+
+class Batch(NamedTuple):
+    """Some photos of one chunk, ready for the network.
+
+    Attributes
+    ----------
+    indices : list of int
+        Of the photos, within their chunk.
+    pixels : numpy.ndarray
+        uint8 (batch, S, S, 3); empty if none of them can be used.
+    failed : dict
+        Index to reason, of photos before the end of this batch that cannot be used.
+    last : bool
+        Whether the chunk ends with it.
+    """
+
+    indices: list[int]
+    pixels: np.ndarray
+    failed: dict[int, str]
+    last: bool
+
+
+def compute(
+    chunks: Iterable[Sequence[str]], model: Model, task: Task, tell: Callable[[int], Any] = lambda _: None
+) -> Iterator[tuple[dict[str, np.ndarray], dict[int, str]]]:
+    """Run a task over chunks of photos.
+
+    Parameters
+    ----------
+    chunks
+        Paths of the photos of each.
+    model
+        Whose preprocessing and batch size to use.
+    task
+        What to compute.
+    tell
+        Called after each batch with how many more photos are done.
+
+    Yields
+    ------
+    values : dict
+        For each chunk the whole arrays, by name; NaN for photos that failed.
+    failed : dict
+        Index, within the chunk, to reason.
+    """
+    chunks = [list(chunk) for chunk in chunks]
+    batches = run_photos(chunks, model)
+    for chunk in chunks:
+        values = {name: np.full((len(chunk), *shape), np.nan, dtype) for name, (shape, dtype) in task.shapes.items()}
+        failed: dict[int, str] = {}
+        last = not chunk
+        while not last:
+            indices, pixels, reasons, last = next(batches)
+            failed |= reasons
+            if indices:
+                for name, array in task.run(pixels).items():
+                    values[name][indices] = array
+            tell(len(indices) + len(reasons))
+        judged = values[task.finite].reshape(len(chunk), -1)
+        for i in np.flatnonzero(~np.isfinite(judged).all(1)):
+            failed.setdefault(int(i), task.reason)
+        for array in values.values():
+            array[list(failed)] = np.nan
+        yield values, failed
+
+
+def run_photos(chunks: Sequence[Sequence[str]], model: Model) -> Iterator[Batch]:
     """Decode photos ahead of their use and hand them out in batches of ready pixels.
 
     Parameters
     ----------
-    paths
-        Of the photos.
+    chunks
+        Paths of photos. Batches never reach over the end of a chunk, so that results do not depend on where a run
+        began; decoding does.
     model
         Whose preprocessing and batch size to use.
-    chunk
-        Batches never reach over a multiple of `chunk`, so that results do not depend on where a run began.
 
     Yields
     ------
-    indices : list of int
-        Of the photos in the batch.
-    pixels : numpy.ndarray
-        uint8 (batch, S, S, 3).
-    failed : dict
-        Index to reason, of photos before the end of this batch that cannot be used.
+    Batch
+        In order; none for an empty chunk.
     """
-    paths = list(paths)
     workers = max(2, os.cpu_count() or 2)
-    ahead: deque[Future] = deque()
-    todo = iter(enumerate(paths))
+    depth = 2 * max(workers, model.batch_size)
     pool = ThreadPoolExecutor(workers, "finerkit-decode")
+    jobs = (pool.submit(_pixels, path, model.preprocess) for chunk in chunks for path in chunk)
+    ahead: deque[Future] = deque()
     try:
         with quiet_pillow():
-            indices, batch, failed = [], [], {}
-            for i in range(len(paths)):
-                while len(ahead) < 2 * max(workers, model.batch_size) and (job := next(todo, None)):
-                    ahead.append(pool.submit(_pixels, job[1], model.preprocess))
-                ready = ahead.popleft().result()
-                if isinstance(ready, str):
-                    failed[i] = ready
-                else:
-                    indices.append(i)
-                    batch.append(ready)
-                ends = (i + 1) % chunk == 0 or i + 1 == len(paths)
-                if len(batch) == model.batch_size or ends:
-                    yield indices, np.stack(batch) if batch else np.empty((0, 0, 0, 3), np.uint8), failed
-                    indices, batch, failed = [], [], {}
+            for chunk in chunks:
+                indices, ready, failed = [], [], {}
+                for i in range(len(chunk)):
+                    ahead.extend(islice(jobs, depth - len(ahead)))
+                    photo = ahead.popleft().result()
+                    if isinstance(photo, str):
+                        failed[i] = photo
+                    else:
+                        indices.append(i)
+                        ready.append(photo)
+                    last = i + 1 == len(chunk)
+                    if len(ready) == model.batch_size or last:
+                        pixels = np.stack(ready) if ready else np.empty((0, 0, 0, 3), np.uint8)
+                        yield Batch(indices, pixels, failed, last)
+                        indices, ready, failed = [], [], {}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

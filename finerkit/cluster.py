@@ -1,7 +1,8 @@
 """Many machines: chunks of pending photos and a dask client enter; features, written by its workers, leave.
 
 A chunk of photos is a task, and a task writes its own whole Zarr chunks: no two write the same file, a task may run
-twice, and only numbers pass through the scheduler. The network travels once to each worker, with pickle: as everywhere
+twice, and of its results only the reasons of photos that failed pass through the scheduler. The client notes in the
+store which chunks are done. The network travels once to each worker, with pickle: as everywhere
 in dask, client and workers must trust each other. `finerkit.worker` is the other side.
 """
 
@@ -19,6 +20,7 @@ import torch
 
 from finerkit import store as disk
 from finerkit.models import Model
+from finerkit.places import options_of, text
 from finerkit.study_model import model_attrs
 from finerkit.worker import Parcel, embed_chunk, versions
 
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from finerkit.forward import Chunk, Run
+    from finerkit.places import Place
+
+    #: Told of every chunk whose features are written, and of its photos that failed.
+    Written = Callable[[Chunk, dict[int, str]], None]
 
 #: Chunks that go to the scheduler in one message.
 _BATCH = 500
@@ -70,26 +76,31 @@ def workers(client: Client) -> Run:
     if client.asynchronous:
         raise TypeError("client must not be asynchronous: make it with Client(..., asynchronous=False).")
 
-    def run(path: Path, model: Model, chunks: list[Chunk], tell: Callable[[int], Any]) -> None:
+    def run(path: Place, model: Model, chunks: list[Chunk], tell: Callable[[int], Any]) -> None:
         name = uuid.uuid4().hex
         disk.write_root(path, run=name)
+
+        def written(chunk: Chunk, failed: dict[int, str]) -> None:
+            disk.write_status(path, chunk.start, chunk.status_with(failed))
+            tell(len(chunk.pending))
+
         try:
-            _all_rounds(client, _pack(path, name, model, chunks), chunks, tell)
+            _all_rounds(client, _pack(path, name, model, chunks), chunks, written)
         finally:
             disk.write_root(path, run="")  # a task that still runs will not write any more
 
     return run
 
 
-def _all_rounds(client: Client, parcel: Parcel, chunks: list[Chunk], tell: Callable[[int], Any]) -> None:
+def _all_rounds(client: Client, parcel: Parcel, chunks: list[Chunk], written: Written) -> None:
     """Send out chunks until all are done; again those whose network was lost with the last worker that had it."""
     left = {chunk.start: chunk for chunk in chunks}
     futile = 0
     while left:
         before = len(left)
         with closing(_one_round(client, parcel, list(left.values()))) as done:  # cancels what remains, at once
-            for start in done:
-                tell(len(left.pop(start).pending))
+            for start, failed in done:
+                written(left.pop(start), failed)
         futile = futile + 1 if len(left) == before else 0
         if futile == _ATTEMPTS:
             raise RuntimeError(
@@ -98,22 +109,23 @@ def _all_rounds(client: Client, parcel: Parcel, chunks: list[Chunk], tell: Calla
             )
 
 
-def _one_round(client: Client, parcel: Parcel, chunks: list[Chunk]) -> Iterator[int]:
-    """Send out chunks; yields the start of each that is done."""
-    from distributed import KilledWorker, as_completed
+def _one_round(client: Client, parcel: Parcel, chunks: list[Chunk]) -> Iterator[tuple[int, dict[int, str]]]:
+    """Send out chunks; yields the start of each that is done, and which of its photos failed."""
+    from distributed import CancelledError, KilledWorker, as_completed
 
     client.wait_for_workers(1)
     sent = client.scatter(parcel, broadcast=True, hash=False)
     columns = zip(*((chunk.start, chunk.status, chunk.paths) for chunk in chunks), strict=True)
     futures = client.map(embed_chunk, *columns, parcel=sent, pure=False, batch_size=_BATCH)
-    places = {future.key: chunk.start for future, chunk in zip(futures, chunks, strict=True)}
+    starts = {future.key: chunk.start for future, chunk in zip(futures, chunks, strict=True)}
     try:
         for future in as_completed(futures):
-            if future.status == "error":
-                future.result()  # raises it
-            if future.status == "finished":  # the store has the result: nothing is fetched from the worker
-                future.release()
-                yield places[future.key]
+            try:
+                failed = future.result()  # raises what the task raised
+            except CancelledError:  # gone with the last worker that had the network: sent again
+                continue
+            future.release()
+            yield starts[future.key], failed
     except KilledWorker as error:
         raise RuntimeError(
             "Several workers died, one after the other, over the same photos. Their logs say why: give them more "
@@ -121,13 +133,16 @@ def _one_round(client: Client, parcel: Parcel, chunks: list[Chunk]) -> Iterator[
         ) from error
     finally:
         client.cancel([future for future in futures if not future.done()])
+        for future in (*futures, sent):  # those that a traceback holds would stay with the workers
+            future.release()
 
 
-def _pack(path: Path, run: str, model: Model, chunks: list[Chunk]) -> Parcel:
+def _pack(path: Place, run: str, model: Model, chunks: list[Chunk]) -> Parcel:
     made_of = [name for name in inspect.signature(Model).parameters if name != "device" and hasattr(model, name)]
     photos = (p for chunk in chunks for p in chunk.paths[chunk.pending])
     return Parcel(
-        store=str(path.absolute()),
+        store=text(path),
+        options=options_of(path),
         run=run,
         photo=next((p for p in photos if Path(p).exists()), ""),
         threads=torch.get_num_threads(),

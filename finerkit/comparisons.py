@@ -15,6 +15,7 @@ from finerkit.evidence import OBJECTIVES
 from finerkit.explain import plan
 from finerkit.features import are_same, contents
 from finerkit.names import choice, resolve, slug
+from finerkit.places import text
 from finerkit.preprocess import Preprocess
 from finerkit.questions import choose_images, choose_references
 from finerkit.similarity import head_species
@@ -155,7 +156,7 @@ def compare(
         found = keep(path, group, data, photos, how.explain, progress)
     found.attrs |= {"objective": objective, **picked}  # of this call, where an older one asked the same otherwise
     if path is not None:
-        found.attrs["study"] = str(path)  # where fk.score and fk.find_traits find the network again
+        found.attrs["study"] = text(path)  # where fk.score and fk.find_traits find the network again
         study[group] = xr.DataTree(found)
     return found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from finerkit import store as disk
-from finerkit.batches import run_photos
+from finerkit.batches import Task, compute
 from finerkit.evidence import cam_evidence
 from finerkit.features import feature_chunks
 from finerkit.similarity import head_species
@@ -114,18 +114,15 @@ def _with_network(explain: Callable[[np.ndarray], tuple], model: Model, facts: d
 def _explained(
     photos: xr.Dataset, shape: tuple[int, ...], explain: Callable[[np.ndarray], tuple], model: Model
 ) -> Iterator[Chunk]:
-    """Explain batch by batch; `shape` is (class, y, x)."""
+    """Explain chunk by chunk; `shape` is (class, y, x)."""
+
+    def run(pixels: np.ndarray) -> dict[str, np.ndarray]:
+        evidence, logit = explain(pixels)
+        return {"evidence": evidence, "logit": logit}
+
+    task = Task(run, {"evidence": (shape, "float32"), "logit": (shape[:1], "float32")}, "evidence", NOT_FINITE)
     paths = photos["path"].values
-    for start in range(0, len(paths), disk.CHUNK):
-        part = paths[start : start + disk.CHUNK]
-        evidence = np.full((len(part), *shape), np.nan, np.float32)
-        logit = np.full((len(part), shape[0]), np.nan, np.float32)
-        failed: dict[int, str] = {}
-        for indices, pixels, reasons in run_photos(part, model, len(part)):
-            failed |= reasons
-            if indices:
-                evidence[indices], logit[indices] = explain(pixels)
-        broken = [i for i in np.flatnonzero(~np.isfinite(evidence).all((1, 2, 3))) if i not in failed]
-        failed |= dict.fromkeys(map(int, broken), NOT_FINITE)
-        evidence[broken], logit[broken] = np.nan, np.nan
-        yield start, evidence, logit, failed
+    starts = range(0, len(paths), disk.CHUNK)
+    chunks = [paths[start : start + disk.CHUNK] for start in starts]
+    for start, (values, failed) in zip(starts, compute(chunks, model, task), strict=True):
+        yield start, values["evidence"], values["logit"], failed

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from finerkit import store as disk
-from finerkit.batches import run_photos
+from finerkit.batches import Task, compute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,16 +91,37 @@ def _stored(study: xr.DataTree, photos: xr.Dataset) -> Iterator[FeatureChunk]:
 
 def _computed(photos: xr.Dataset, model: Model) -> Iterator[FeatureChunk]:
     paths = photos["path"].values
-    for start in range(0, len(paths), disk.CHUNK):
-        part = paths[start : start + disk.CHUNK]
-        cells = np.full((len(part), *model.grid, model.n_features), np.nan, np.float16)
-        embedding = np.full((len(part), model.n_features), np.nan, np.float32)
-        failed: dict[int, str] = {}
-        for indices, pixels, reasons in run_photos(part, model, len(part)):
-            failed |= reasons
-            if indices:
-                cells[indices], embedding[indices] = model.features(pixels)
-        broken = [i for i in np.flatnonzero(~np.isfinite(embedding).all(1)) if i not in failed]
-        failed |= dict.fromkeys(map(int, broken), NOT_FINITE)
-        cells[broken], embedding[broken] = np.nan, np.nan
-        yield FeatureChunk(start, cells, embedding, failed)
+    starts = range(0, len(paths), disk.CHUNK)
+    chunks = [paths[start : start + disk.CHUNK] for start in starts]
+    for start, (values, failed) in zip(starts, compute(chunks, model, features_task(model)), strict=True):
+        yield FeatureChunk(start, values["feature_map"], values["embedding"], failed)
+
+
+def features_task(model: Model, *, maps: bool = True, own_logit: int = 0) -> Task:
+    """What the network says of photos.
+
+    Parameters
+    ----------
+    model
+        The network.
+    maps
+        Keep the features per cell, ``feature_map`` (image, y, x, feature), beside ``embedding`` (image, feature).
+    own_logit
+        Number of classes of the network's own head, whose logits are asked for too; 0 for none.
+    """
+
+    def run(pixels: np.ndarray) -> dict[str, np.ndarray]:
+        cells, embedding = model.features(pixels)
+        found = {"embedding": embedding}
+        if maps:
+            found["feature_map"] = cells
+        if own_logit:
+            found["own_logit"] = model.logits(pixels)
+        return found
+
+    shapes = {"embedding": ((model.n_features,), "float32")}
+    if maps:
+        shapes["feature_map"] = ((*model.grid, model.n_features), "float16")
+    if own_logit:
+        shapes["own_logit"] = ((own_logit,), "float32")
+    return Task(run, shapes, "embedding", NOT_FINITE)

@@ -14,19 +14,19 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from finerkit import store as disk
-from finerkit.batches import run_photos
-from finerkit.features import NOT_FINITE
+from finerkit.batches import compute
+from finerkit.features import features_task
 from finerkit.study_model import class_names, model_attrs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
+    from finerkit.batches import Task
     from finerkit.models import Model
+    from finerkit.places import Place
 
 #: What computes and writes chunks of a study: `run_here`, or the workers of `finerkit.cluster.workers`.
-Run = Callable[["Path", "Model", list["Chunk"], Callable[[int], Any]], None]
+Run = Callable[["Place", "Model", list["Chunk"], Callable[[int], Any]], None]
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,21 @@ class Chunk:
         """Places, within the chunk, of the photos to compute."""
         return np.flatnonzero(self.status == disk.PENDING)
 
+    @property
+    def to_compute(self) -> np.ndarray:
+        """Paths of the photos to compute."""
+        return self.paths[self.pending]
 
-def run_here(path: Path, model: Model, chunks: list[Chunk], tell: Callable[[int], Any]) -> None:
+    def status_with(self, failed: dict[int, str]) -> np.ndarray:
+        """Status of each once the pending ones are computed, some of which `failed` (place among them to reason)."""
+        status, pending = self.status.copy(), self.pending
+        status[pending] = "ok"
+        for i, reason in failed.items():
+            status[pending[i]] = reason
+        return status
+
+
+def run_here(path: Place, model: Model, chunks: list[Chunk], tell: Callable[[int], Any]) -> None:
     """Compute chunks one after the other in this process; one is written while the next is computed.
 
     Parameters
@@ -66,18 +79,23 @@ def run_here(path: Path, model: Model, chunks: list[Chunk], tell: Callable[[int]
         Called now and then with how many more photos are done.
     """
     group = disk.ChunkedGroup.existing(path, "features")
+    found = compute([chunk.to_compute for chunk in chunks], model, task_of(group, model), tell)
+
+    def write(chunk: Chunk, values: dict[str, np.ndarray], failed: dict[int, str]) -> None:
+        write_features(group, chunk, values)
+        disk.write_status(path, chunk.start, chunk.status_with(failed))
+
     with ThreadPoolExecutor(1, "finerkit-write") as writer:
         writing: Future | None = None
-        for chunk in chunks:
-            status, values = compute(chunk, model, group, tell)
+        for chunk, (values, failed) in zip(chunks, found, strict=True):
             if writing is not None:
                 writing.result()  # at most one chunk waits to be written
-            writing = writer.submit(write_chunk, path, group, chunk.start, status, values)
+            writing = writer.submit(write, chunk, values, failed)
         if writing is not None:
             writing.result()
 
 
-def embed(path: Path, model: Model, progress: bool, run: Run = run_here) -> None:
+def embed(path: Place, model: Model, progress: bool, run: Run = run_here) -> None:
     """Fill ``/features`` for every chunk that still has pending photos; `run` says where."""
     images = disk.read_group(path, "images").load()
     chunks = _pending_chunks(images)
@@ -96,45 +114,22 @@ def _pending_chunks(images: xr.Dataset) -> list[Chunk]:
     return [Chunk(p.start, status[p], paths[p]) for p in parts if (status[p] == disk.PENDING).any()]
 
 
-def compute(
-    chunk: Chunk, model: Model, group: disk.ChunkedGroup, tell: Callable[[int], Any]
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Run the network over the pending photos of a chunk; returns its status and whole arrays by name."""
-    status, pending = chunk.status.copy(), chunk.pending
-    values = group.read(chunk.start, len(status))  # what was computed before stays
-    for indices, pixels, failed in run_photos(chunk.paths[pending], model, disk.CHUNK):
-        for i, reason in failed.items():
-            status[pending[i]] = reason
-        if indices:
-            at = pending[indices]
-            _fill(values, at, model, pixels)
-            status[at] = "ok"
-        tell(len(indices) + len(failed))
-    broken = (status == "ok") & ~np.isfinite(values["embedding"]).all(1)
-    status[broken] = NOT_FINITE
-    for array in values.values():
-        array[broken] = np.nan
-    return status, values
+def task_of(group: disk.ChunkedGroup, model: Model) -> Task:
+    """What to compute for the arrays of ``/features``."""
+    classes = len(class_names(model)) if "own_logit" in group.names else 0
+    return features_task(model, maps="feature_map" in group.names, own_logit=classes)
 
 
-def _fill(values: dict[str, np.ndarray], at: np.ndarray, model: Model, pixels: np.ndarray) -> None:
-    """Put what the network says of some photos at their places."""
-    cells, values["embedding"][at] = model.features(pixels)
-    if "feature_map" in values:
-        values["feature_map"][at] = cells
-    if "own_logit" in values:
-        values["own_logit"][at] = model.logits(pixels)
+def write_features(group: disk.ChunkedGroup, chunk: Chunk, values: dict[str, np.ndarray]) -> None:
+    """Write a chunk whole: `values` at its pending photos, what was there before at the others."""
+    if len(chunk.pending) < len(chunk.status):
+        fresh, values = values, group.read(chunk.start, len(chunk.status))
+        for name, array in values.items():
+            array[chunk.pending] = fresh[name]
+    group.write(chunk.start, **values)
 
 
-def write_chunk(
-    path: Path, group: disk.ChunkedGroup, start: int, status: np.ndarray, values: dict[str, np.ndarray]
-) -> None:
-    """Write a chunk whole, its status last."""
-    group.write(start, **values)
-    disk.write_status(path, start, status)
-
-
-def features_group(path: Path, images: xr.Dataset, model: Model, resume: bool = True) -> disk.ChunkedGroup:
+def features_group(path: Place, images: xr.Dataset, model: Model, resume: bool = True) -> disk.ChunkedGroup:
     """The arrays that the forward pass fills: embeddings, feature maps where kept, logits of the network's own head."""
     attrs = disk.read_root(path)
     rows, columns = model.grid

@@ -6,22 +6,22 @@ were renamed or got another species are not. The old store stays whole until the
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from finerkit import places
 from finerkit import store as disk
 from finerkit.features import NOT_FINITE, contents
 from finerkit.images import usable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
+    from finerkit.places import Place
 
-def lost_photos(path: Path, images: xr.Dataset) -> list[str]:
+
+def lost_photos(path: Place, images: xr.Dataset) -> list[str]:
     """Ids of analysed photos of a store whose content is not among `images`: they would be left out of it."""
     known = disk.read_group(path, "images").load()
     now = set(contents(images.isel(image=usable(images)), known))
@@ -29,7 +29,7 @@ def lost_photos(path: Path, images: xr.Dataset) -> list[str]:
     return [str(i) for i, c, d in zip(known["image"].values, then, done, strict=True) if d and c not in now]
 
 
-def are_changed(path: Path, images: xr.Dataset) -> bool:
+def are_changed(path: Place, images: xr.Dataset) -> bool:
     """Whether files changed where their fingerprints do not tell: seen only if all bytes were read, then and now."""
     known = disk.read_group(path, "images").load()
     if "sha256" not in known or "sha256" not in images:
@@ -38,7 +38,7 @@ def are_changed(path: Path, images: xr.Dataset) -> bool:
     return bool(((then != now) & (then != "") & (now != "")).any())
 
 
-def adopt(old: Path, new: Path) -> None:
+def adopt(old: Place, new: Place) -> None:
     """Copy features from one store to another, made for other photos by the same model, wherever the content agrees.
 
     Parameters
@@ -71,21 +71,19 @@ def adopt(old: Path, new: Path) -> None:
         disk.write_status(new, start, status)
 
 
-def keep_work(old: Path, new: Path) -> None:
+def keep_work(old: Place, new: Place) -> None:
     """Take over traits, which people may have named and edited; comparisons are quick to ask again."""
-    if (old / "traits").is_dir():
-        shutil.copytree(old / "traits", new / "traits")
+    if places.exists(old / "traits"):
+        places.copy(old / "traits", new / "traits")
 
 
-def try_again(path: Path, images: xr.Dataset) -> bool:
+def try_again(path: Place, images: xr.Dataset) -> bool:
     """Mark photos as pending that failed before for a reason that may have passed; whether there are any.
 
     A file that was on a drive that was not there, for example. Features that overflow would do so again.
     """
     known = disk.read_group(path, "images")["status"].values
     again = usable(images) & (known != "ok") & (known != NOT_FINITE)
-    for start in range(0, len(known), disk.CHUNK):
-        part = slice(start, start + disk.CHUNK)
-        if again[part].any():
-            disk.write_status(path, start, np.where(again[part], disk.PENDING, known[part]))
+    if again.any():
+        disk.write_status(path, 0, np.where(again, disk.PENDING, known))
     return bool(again.any())

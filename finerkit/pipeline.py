@@ -23,8 +23,10 @@ from finerkit.forward import embed, features_group, run_here
 from finerkit.growth import adopt, are_changed, keep_work, lost_photos, try_again
 from finerkit.image_tables import RESERVED
 from finerkit.images import read_images, usable, warn_unusable
+from finerkit.lock import writing
 from finerkit.models import Model, load_model
 from finerkit.names import choice
+from finerkit.places import exists, is_between, is_local, place, recover, remove, replace, scratch
 from finerkit.predictions import own, trained, warn_indistinct, write_tables
 from finerkit.species import HEADS, need_two_species, usable_labels
 from finerkit.study_model import class_names, model_attrs, remember
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from finerkit.forward import Run
+    from finerkit.places import Place
 
 #: With ``keep_features="auto"``, feature maps are kept while they need no more than this before compression.
 KEEP_BYTES = 8 * 2**30
@@ -69,13 +72,15 @@ def analyze(
     model
         From `finerkit.load_model`, or a name for it. Default: the embedded network at 448 pixels.
     store
-        Folder of the Zarr store to write, such as "warblers.zarr". None: a temporary one, gone with the session.
+        Where to write the Zarr store: a folder such as "warblers.zarr", an address such as "s3://bucket/warblers.zarr"
+        (any file system of fsspec; credentials come from its own configuration), or a ``upath.UPath`` with options.
+        None: a temporary folder, gone with the session.
     head
         "linear": multinomial logistic regression on standardised embeddings, folded back to raw ``weight`` and
         ``bias``; "nearest_mean": training-free; "model": the network's own classes.
     keep_features
         Keep the feature maps (float16), so that later questions need no forward pass. "auto" keeps them up to 8 GiB
-        and a quarter of the free disk; a number is a budget in bytes.
+        and a quarter of the free disk (of a local one); a number is a budget in bytes.
     folds
         Folds of the cross-validation.
     groups
@@ -90,7 +95,8 @@ def analyze(
         Show progress bars.
     client
         A ``dask.distributed.Client``: its workers embed the photos, each with its own copy of the network and on its
-        own GPU where it has one, and write to the store, which they must see under the same path, as the photos.
+        own GPU where it has one, and write to the store. They must see it, and the photos, under the same path or
+        address.
         Needs ``finerkit[distributed]``; see ``docs/cluster.md``. Default: this process does it all.
 
     Returns
@@ -104,7 +110,8 @@ def analyze(
     Raises
     ------
     ValueError
-        If no photo can be used, there are fewer than two species, or the store holds a different study.
+        If no photo can be used, there are fewer than two species, the store holds a different study, or its address
+        cannot be used.
     BlockingIOError
         If another process is writing to the store.
 
@@ -119,7 +126,7 @@ def analyze(
 
     Notes
     -----
-    Writes the store, nothing else (and beside it an empty lock file). The parts of a killed run that were finished are
+    Writes the store, nothing else (and beside it a lock file). The parts of a killed run that were finished are
     used by the next. Photos are known by the content of their files. Where the species head is fitted anew, for other
     photos or settings, comparisons are asked again; traits, which may have been named by hand, are kept as they are.
     """
@@ -135,11 +142,13 @@ def analyze(
     settings = {"head": head, "folds": folds, "groups": groups or "", "C": float(C), "seed": seed}
     identity = _identity(images, model, settings, groups)
     path = _place(store)
-    disk.recover(path)
+    if is_between(path):
+        with writing(path):
+            recover(path)
     known = _existing(path, images, identity, overwrite)
     if known == "finished" and not _is_behind(path, images):
         return disk.open_study(path)
-    with disk.writing(path):
+    with writing(path):
         return _made(path, images, model, settings, identity, keep_features, overwrite, progress, run)
 
 
@@ -150,7 +159,7 @@ def _workers(client: Client) -> Run:
 
 
 def _made(
-    path: Path,
+    path: Place,
     images: xr.Dataset,
     model: Model,
     settings: dict[str, Any],
@@ -167,7 +176,7 @@ def _made(
     elif known == "other head":
         disk.set_head(path, settings, identity)
     elif known == "none":
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
         _begin(path, images, model, settings, identity, _keeps(keep_features, len(images.image), model, path))
     else:
         disk.update_images(path, images)
@@ -185,11 +194,11 @@ def _made(
     return disk.open_study(path)
 
 
-def _fit(path: Path, images: xr.Dataset, model: Model, settings: dict[str, Any], progress: bool) -> None:
+def _fit(path: Place, images: xr.Dataset, model: Model, settings: dict[str, Any], progress: bool) -> None:
     """Fit the species head on the embeddings, and keep it with its predictions."""
     disk.set_head(path, settings, disk.read_root(path)["identity"])  # what an older head said goes
     features = disk.read_group(path, "features")
-    embedding = rows_of(features["embedding"], path.parent)
+    embedding = rows_of(features["embedding"], scratch(path))
     head = settings["head"]
     if head == "model":
         judged = own(embedding, images, class_names(model), model.own_head, features.get("own_logit"))
@@ -247,9 +256,9 @@ def _short_hash(names: tuple[str, ...]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
-def _place(store: str | os.PathLike[str] | None) -> Path:
+def _place(store: str | os.PathLike[str] | None) -> Place:
     if store is not None:
-        return disk.folder(store)
+        return place(store)
     folder = tempfile.mkdtemp(prefix="finerkit-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     warnings.warn(
@@ -259,9 +268,9 @@ def _place(store: str | os.PathLike[str] | None) -> Path:
     return Path(folder, "study.zarr")
 
 
-def _existing(path: Path, images: xr.Dataset, identity: dict[str, Any], overwrite: bool) -> str:
+def _existing(path: Place, images: xr.Dataset, identity: dict[str, Any], overwrite: bool) -> str:
     """What the store holds: "finished", "begun", "none", "other photos" or "other head"; raises if something else."""
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if not exists(path) or (path.is_dir() and not any(path.iterdir())):
         return "none"
     attrs = disk.read_root(path)
     if not isinstance(attrs.get("identity"), dict):
@@ -292,29 +301,27 @@ def _existing(path: Path, images: xr.Dataset, identity: dict[str, Any], overwrit
     return "none"
 
 
-def _is_behind(path: Path, images: xr.Dataset) -> bool:
+def _is_behind(path: Place, images: xr.Dataset) -> bool:
     """Whether a finished store lacks something that is known of the same photos now."""
     known = disk.read_group(path, "images").load()
     return disk.changed_columns(known, images) != [] or bool((usable(images) & (known["status"].values != "ok")).any())
 
 
-def _status(path: Path) -> np.ndarray:
+def _status(path: Place) -> np.ndarray:
     return disk.read_group(path, "images")["status"].values
 
 
 def _begin(
-    path: Path, images: xr.Dataset, model: Model, settings: dict[str, Any], identity: dict[str, Any], keep: bool
+    path: Place, images: xr.Dataset, model: Model, settings: dict[str, Any], identity: dict[str, Any], keep: bool
 ) -> None:
     """Make the store, with nothing computed yet; it appears under its name whole or not at all."""
     with _part(path) as part:
         _lay_out(part, images, model, settings, identity, keep)
-        if path.exists():
-            path.rmdir()  # an empty folder
-        part.rename(path)
+        replace(part, path)
 
 
 def _grow(
-    path: Path,
+    path: Place,
     images: xr.Dataset,
     model: Model,
     settings: dict[str, Any],
@@ -328,11 +335,11 @@ def _grow(
         _lay_out(part, images, model, settings, identity, keep and (kept or keep_features != "auto"))
         adopt(path, part)
         keep_work(path, part)
-        disk.replace(part, path)
+        replace(part, path)
 
 
 def _lay_out(
-    part: Path, images: xr.Dataset, model: Model, settings: dict[str, Any], identity: dict[str, Any], keep: bool
+    part: Place, images: xr.Dataset, model: Model, settings: dict[str, Any], identity: dict[str, Any], keep: bool
 ) -> None:
     status = np.where(usable(images), disk.PENDING, images.status.values.astype(object))
     disk.write_pending(part, "images", images.assign(status=("image", status)))
@@ -341,23 +348,24 @@ def _lay_out(
 
 
 @contextmanager
-def _part(path: Path) -> Iterator[Path]:
+def _part(path: Place) -> Iterator[Place]:
     """A place beside the store to build another; gone at the end, unless it was moved."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}-????????.part"):  # of a run that was killed here
-        shutil.rmtree(left, ignore_errors=True)
+        remove(left)
     part = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}.part")
     try:
         yield part
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        remove(part)
 
 
-def _keeps(keep: bool | int | str, photos: int, model: Model, path: Path) -> bool:
+def _keeps(keep: bool | int | str, photos: int, model: Model, path: Place) -> bool:
     if isinstance(keep, bool):
         return keep
     rows, columns = model.grid
     need = 2 * photos * rows * columns * model.n_features
+    if keep == "auto" and not is_local(path):
+        return need <= KEEP_BYTES
     if keep == "auto":
         parent = next(p for p in [path.absolute(), *path.absolute().parents] if p.exists())
         return need <= min(KEEP_BYTES, shutil.disk_usage(parent).free // 4)

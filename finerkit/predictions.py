@@ -26,9 +26,9 @@ from finerkit.species import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from finerkit.blocks import Embedding
+    from finerkit.places import Place
 
 #: Logits per chunk on disk: 1 MB.
 _CHUNK = 2**18
@@ -190,7 +190,7 @@ def trained_tables(
     return species, summary.assign(logit=logit)
 
 
-def write_tables(path: Path, images: xr.Dataset, judged: Judgement, attrs: dict[str, Any]) -> None:
+def write_tables(path: Place, images: xr.Dataset, judged: Judgement, attrs: dict[str, Any]) -> None:
     """Write ``/species`` and ``/predictions``, whose logits are never in memory whole."""
     names = judged.species["species"].values
     rows = min(len(images["image"]), max(disk.CHUNK, _CHUNK // len(names)))

@@ -1,37 +1,41 @@
 """Studies on disk: arrays and datasets enter, chunk by chunk; a Zarr store that any xarray opens leaves.
 
-One image chunk is one file per array. A chunk is written whole or not at all (the store's writes are atomic), and
+One image chunk is one file per array. A file is written whole or not at all (the store's writes are atomic), and
 ``/images/status`` of its photos turns from "pending" last, so a run that was killed goes on where it stopped.
 """
 
 from __future__ import annotations
 
-import shutil
 import warnings
-from contextlib import contextmanager
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 import zarr
-from filelock import FileLock, Timeout
 from zarr.codecs import BloscCodec
 
+from finerkit import places
 from finerkit._version import __version__
+from finerkit.lock import writing
 from finerkit.pairs import plain_text
 from finerkit.trust import check_images, check_version, refuse_links, telling_damage
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+
+    from finerkit.places import Place
 
 #: Raised whenever the layout of a store changes in a way that older code cannot read.
 SCHEMA_VERSION = 1
 
-#: Photos per chunk. A feature map of 14 x 14 x 1280 in float16 makes chunks of 16 MB before compression.
+#: Photos per chunk of arrays. A feature map of 14 x 14 x 1280 in float16 makes chunks of 16 MB before compression.
 CHUNK = 32
+
+#: Photos per chunk of ``status``, of which one process writes parts: few files, so that a study opens at once.
+STATUS_CHUNK = 4096
 
 PENDING = "pending"
 
@@ -39,52 +43,6 @@ PENDING = "pending"
 SMALL_BYTES = 2**27
 
 _COMPRESSION = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=2)
-
-
-#: Seconds to wait for another process that is writing to the same store, before refusing.
-PATIENCE = 5.0
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Be the only process that writes to a store; the lock goes with the process, however it ends.
-
-    Raises
-    ------
-    BlockingIOError
-        If another process is writing to it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.absolute().with_name(f".{path.name}.lock"), timeout=PATIENCE, is_singleton=True)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise BlockingIOError(
-            f"Another process is writing to {str(path)!r}: wait until it is done, then run this again."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def replace(part: Path, path: Path) -> None:
-    """Put a new store in the place of an old one; interrupted in between, `recover` brings the old one back."""
-    former = _former(path)
-    path.rename(former)
-    part.rename(path)
-    shutil.rmtree(former, ignore_errors=True)
-
-
-def recover(path: Path) -> None:
-    """Finish or undo a `replace` that was interrupted."""
-    former = _former(path)
-    if former.exists() and not path.exists():
-        former.rename(path)
-
-
-def _former(path: Path) -> Path:
-    return path.with_name(f".{path.name}.former")
 
 
 def provenance(**more: Any) -> dict[str, Any]:
@@ -97,23 +55,13 @@ def provenance(**more: Any) -> dict[str, Any]:
     return stamp | more
 
 
-def folder(store: str | os.PathLike[str]) -> Path:
-    """Path of a store; an address, which would quietly become a folder of that name, raises ValueError."""
-    if "://" in str(store):
-        raise ValueError(
-            f"A study is a folder on a disk. Got the address {str(store)!r} instead: give a local or shared folder, "
-            "and copy the finished study to or from there."
-        )
-    return Path(store)
-
-
 def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     """Open a study. Small tables are in memory, features and evidence are read when used (dask).
 
     Parameters
     ----------
     store
-        The folder given to `finerkit.analyze`.
+        The folder or address given to `finerkit.analyze`.
 
     Returns
     -------
@@ -128,9 +76,9 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     ValueError
         If it is not a finerkit study, of a newer version, damaged, or holds links that lead out of it.
     """
-    path = folder(store)
-    recover(path)
-    if not path.exists():
+    path = places.place(store)
+    _recover(path)
+    if not places.exists(path):
         raise FileNotFoundError(
             f"There is no study at {str(path)!r}. Make one with fk.analyze(images, store={str(path)!r})."
         )
@@ -138,17 +86,29 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     check_version(path, attrs, SCHEMA_VERSION)
     refuse_links(path)
     with _quiet(), telling_damage(path):  # zarr also notes folders that an interruption left without metadata
-        tree = xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False, zarr_format=3)
+        where = places.zarr_store(path)
+        tree = xr.open_datatree(where, engine="zarr", chunks={}, consolidated=False, zarr_format=3)
     if "images" in tree.children:
         check_images(path, tree["images"].to_dataset())
-    tree.encoding["source"] = str(path.absolute())
+    tree.encoding["source"] = places.text(path)
     for kind in ("comparisons", "traits"):
         for name, node in list(tree[kind].children.items()) if kind in tree.children else []:
-            if kind == "comparisons" and not node.attrs.get("complete"):
+            if name.startswith(".") or (kind == "comparisons" and not node.attrs.get("complete")):
                 del tree[kind][name]  # interrupted: asked again, it is computed again
             else:
-                node.attrs["study"] = str(path.absolute())
+                node.attrs["study"] = places.text(path)
     return _plain_tree(tree)
+
+
+def _recover(path: Place) -> None:
+    """Bring back what a process that was killed while it replaced the study, or traits in it, left beside its place."""
+    if places.is_between(path):
+        with writing(path):
+            places.recover(path)
+    if left := places.interrupted(path / "traits"):
+        with suppress(OSError), writing(path):  # read-only, or somebody is at it: the others can be read
+            for traits in left:
+                places.recover(traits)
 
 
 def _plain_tree(tree: xr.DataTree) -> xr.DataTree:
@@ -163,10 +123,10 @@ def _plain_tree(tree: xr.DataTree) -> xr.DataTree:
     return tree
 
 
-def read_group(store: Path, group: str) -> xr.Dataset:
+def read_group(store: Place, group: str) -> xr.Dataset:
     """Read one group, lazily, text as `plain_text`; the attr ``study`` says where it came from (it is not stored)."""
-    data = plain_text(xr.open_zarr(store, group=group, chunks={}, consolidated=False))
-    return data.assign_attrs(study=str(store.absolute()))
+    data = plain_text(xr.open_zarr(places.zarr_store(store), group=group, chunks={}, consolidated=False))
+    return data.assign_attrs(study=places.text(store))
 
 
 def as_study(study: xr.DataTree | str | os.PathLike[str]) -> xr.DataTree:
@@ -192,31 +152,34 @@ def study_of(data: xr.Dataset, study: xr.DataTree | str | os.PathLike[str] | Non
     return open_study(path)
 
 
-def store_of(study: xr.DataTree) -> Path | None:
-    """Folder that a study was opened from, or None."""
+def store_of(study: xr.DataTree) -> Place | None:
+    """Where a study was opened from, or None."""
     source = study.root.encoding.get("source")
-    if source and not Path(source).exists():
+    if not source:
+        return None
+    path = places.place(source)
+    if not places.exists(path):
         raise FileNotFoundError(
             f"The store {source!r} of this study is gone. Where it was moved: fk.open_study('new place')."
         )
-    return Path(source).absolute() if source else None
+    return path.absolute()
 
 
-def write_group(store: Path, group: str, data: xr.Dataset, **attrs: Any) -> None:
+def write_group(store: Place, group: str, data: xr.Dataset, **attrs: Any) -> None:
     """Write a small dataset as a whole group, replacing it."""
     data = data.copy()
     data.attrs = provenance(**data.attrs) | attrs
     data.attrs.pop("study", None)
     with _quiet():
-        _storable(data).to_zarr(store, group=group, mode="w", zarr_format=3, consolidated=False)
+        _storable(data).to_zarr(places.zarr_store(store), group=group, mode="w", zarr_format=3, consolidated=False)
 
 
-def add_to_group(store: Path, group: str, data: xr.Dataset, **attrs: Any) -> None:
+def add_to_group(store: Place, group: str, data: xr.Dataset, **attrs: Any) -> None:
     """Add variables and attrs to a group whose larger arrays are there already."""
     stamp = provenance(**data.attrs) if data.attrs else {}
     data = data.drop_vars(data.coords).assign_attrs(stamp | attrs)
     with _quiet():
-        _storable(data).to_zarr(store, group=group, mode="a", zarr_format=3, consolidated=False)
+        _storable(data).to_zarr(places.zarr_store(store), group=group, mode="a", zarr_format=3, consolidated=False)
 
 
 class ChunkedGroup:
@@ -246,7 +209,7 @@ class ChunkedGroup:
 
     def __init__(
         self,
-        store: Path,
+        store: Place,
         group: str,
         dims: Mapping[str, Mapping[str, int]],
         dtypes: Mapping[str, str],
@@ -261,7 +224,7 @@ class ChunkedGroup:
             write_group(
                 store, group, xr.Dataset(coords={"image": images.astype(object), **(coords or {})}), **(attrs or {})
             )
-        handle = zarr.open_group(store, path=group, mode="r+", use_consolidated=False)
+        handle = zarr.open_group(places.zarr_store(store), path=group, mode="r+", use_consolidated=False)
         self._arrays = {}
         for name, others in dims.items():
             if resume and name in handle:
@@ -280,9 +243,9 @@ class ChunkedGroup:
             )
 
     @classmethod
-    def existing(cls, store: Path, group: str) -> ChunkedGroup:
+    def existing(cls, store: Place, group: str) -> ChunkedGroup:
         """The arrays that a group already has."""
-        handle = zarr.open_group(store, path=group, mode="r+", use_consolidated=False)
+        handle = zarr.open_group(places.zarr_store(store), path=group, mode="r+", use_consolidated=False)
         names = [name for name, array in handle.arrays() if array.ndim > 1]
         return cls(store, group, {name: {} for name in names}, {}, np.empty(0), resume=True)
 
@@ -305,28 +268,38 @@ class ChunkedGroup:
             self._arrays[name][start : start + len(value)] = value
 
 
-def write_status(store: Path, start: int, status: np.ndarray, group: str = "images") -> None:
-    """Write the status of one chunk of photos; this is what makes the chunk count as done."""
-    handle = zarr.open_group(store, path=group, mode="r+", use_consolidated=False)
+def write_status(store: Place, start: int, status: np.ndarray, group: str = "images") -> None:
+    """Write the status of one chunk of photos; this is what makes the chunk count as done.
+
+    Only one thread of one process may do so: its file holds the status of other chunks too.
+    """
+    handle = zarr.open_group(places.zarr_store(store), path=group, mode="r+", use_consolidated=False)
     handle["status"][start : start + len(status)] = status.astype(np.dtypes.StringDType())
 
 
-def write_pending(store: Path, group: str, data: xr.Dataset) -> None:
+def write_pending(store: Place, group: str, data: xr.Dataset) -> None:
     """Write a group whose photos are pending, with the chunks of ``status`` that `write_status` fills."""
     data = data.copy()
     data.attrs = provenance(**data.attrs)
     data.attrs.pop("study", None)
-    encoding = {"status": {"chunks": (min(CHUNK, data.sizes["image"]),)}}
+    encoding = {"status": {"chunks": (min(STATUS_CHUNK, data.sizes["image"]),)}}
     with _quiet():
-        _storable(data).to_zarr(store, group=group, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
+        _storable(data).to_zarr(
+            places.zarr_store(store), group=group, mode="w", zarr_format=3, consolidated=False, encoding=encoding
+        )
 
 
-def mark_complete(store: Path, group: str) -> None:
+def make_group(store: Place, group: str) -> None:
+    """Make a group where there is none yet."""
+    zarr.open_group(places.zarr_store(store), path=group, mode="a", zarr_format=3, use_consolidated=False)
+
+
+def mark_complete(store: Place, group: str) -> None:
     """Say in the attrs of a group that all of it is there."""
-    zarr.open_group(store, path=group, mode="r+", use_consolidated=False).attrs.update(complete=True)
+    zarr.open_group(places.zarr_store(store), path=group, mode="r+", use_consolidated=False).attrs.update(complete=True)
 
 
-def update_images(store: Path, images: xr.Dataset) -> None:
+def update_images(store: Place, images: xr.Dataset) -> None:
     """Bring ``/images`` up to date with what is known now of the same photos: where they are, columns of the table."""
     fresh = changed_columns(read_group(store, "images").load(), images)
     if fresh:
@@ -340,34 +313,34 @@ def changed_columns(known: xr.Dataset, images: xr.Dataset) -> list[str]:
     return [v for v in now.data_vars if v not in known or not np.array_equal(known[v].values, now[v].values)]
 
 
-def write_root(store: Path, **attrs: Any) -> None:
+def write_root(store: Place, **attrs: Any) -> None:
     """Write the attrs of the whole study."""
-    handle = zarr.open_group(store, mode="a", zarr_format=3)
+    handle = zarr.open_group(places.zarr_store(store), mode="a", zarr_format=3)
     handle.attrs.update(provenance(**attrs))
 
 
-def set_head(store: Path, settings: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+def set_head(store: Place, settings: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
     """Prepare a study for another head on the same features: what was computed with the former head goes.
 
     Traits stay, since people name and edit them; their attrs say when and from what they were made.
     """
     write_root(store, **settings, identity=dict(identity), complete=False)
-    handle = zarr.open_group(store, mode="r+", use_consolidated=False)
+    handle = zarr.open_group(places.zarr_store(store), mode="r+", use_consolidated=False)
     for group in ("comparisons", "predictions", "species"):
         if group in handle:
             del handle[group]
 
 
-def finish(store: Path) -> None:
+def finish(store: Place) -> None:
     """Gather all metadata in one place, so that opening the store is quick."""
     with _quiet():
-        zarr.consolidate_metadata(store)
+        zarr.consolidate_metadata(places.zarr_store(store))
 
 
-def read_root(store: Path) -> dict[str, Any]:
+def read_root(store: Place) -> dict[str, Any]:
     """Attrs of the whole study; empty if there is no store there."""
     try:
-        return dict(zarr.open_group(store, mode="r", zarr_format=3, use_consolidated=False).attrs)
+        return dict(zarr.open_group(places.zarr_store(store), mode="r", zarr_format=3, use_consolidated=False).attrs)
     except (FileNotFoundError, ValueError, KeyError):
         return {}
 

@@ -10,17 +10,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finerkit.places import is_local
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import xarray as xr
 
+    from finerkit.places import Place
+
 #: What ``/images`` of every study has.
 _NEEDED = ("species", "path", "width", "height", "status")
 
 
-def refuse_links(store: Path) -> None:
-    """Raise ValueError if a link inside a store leads out of it: reading or writing would follow it."""
+def refuse_links(store: Place) -> None:
+    """Raise ValueError if a link inside a store leads out of it: reading or writing would follow it.
+
+    Addresses have no links.
+    """
+    if not is_local(store):
+        return
     root = os.path.realpath(store)
     waiting = [root]
     while waiting:
@@ -36,7 +45,7 @@ def refuse_links(store: Path) -> None:
                     waiting.append(entry.path)
 
 
-def check_version(store: Path, attrs: Mapping[str, Any], newest: int) -> None:
+def check_version(store: Place, attrs: Mapping[str, Any], newest: int) -> None:
     """Raise ValueError unless the attrs of a store's root say a version that this finerkit can read."""
     if "schema_version" not in attrs:
         raise ValueError(
@@ -53,7 +62,7 @@ def check_version(store: Path, attrs: Mapping[str, Any], newest: int) -> None:
 
 
 @contextmanager
-def telling_damage(store: Path) -> Iterator[None]:
+def telling_damage(store: Place) -> Iterator[None]:
     """Turn what Zarr and xarray raise on metadata that make no sense into a ValueError that says which store it is."""
     try:
         yield
@@ -62,14 +71,14 @@ def telling_damage(store: Path) -> Iterator[None]:
         raise _damaged(store, f"{reason:.200}") from error
 
 
-def check_images(store: Path, images: xr.Dataset) -> None:
+def check_images(store: Place, images: xr.Dataset) -> None:
     """Raise ValueError if ``/images`` lacks what every study has."""
     missing = [v for v in _NEEDED if v not in images or images[v].dims != ("image",)]
     if missing or "image" not in images.coords:
         raise _damaged(store, f"its group 'images' lacks {', '.join(missing) or 'image'} along image")
 
 
-def _damaged(store: Path, what: str) -> ValueError:
+def _damaged(store: Place, what: str) -> ValueError:
     return ValueError(
         f"{str(store)!r} is damaged, or was not written by finerkit: {what}. Take a whole copy of it, or remove it and "
         "make it anew with fk.analyze(...)."

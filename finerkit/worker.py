@@ -15,10 +15,11 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from finerkit import store as disk
 from finerkit._version import __version__
+from finerkit.places import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,9 @@ class Parcel:
     Attributes
     ----------
     store : str
-        Absolute path of the study.
+        Absolute path of the study, or its address.
+    options : dict
+        Of the address's file system.
     run : str
         Name of this run, which the store bears while it lasts.
     photo : str
@@ -67,6 +70,7 @@ class Parcel:
     """
 
     store: str
+    options: dict[str, Any]
     run: str
     photo: str
     threads: int
@@ -81,28 +85,36 @@ def versions() -> dict[str, str]:
     return {"finerkit": __version__, **found}
 
 
-def embed_chunk(start: int, status: np.ndarray, paths: np.ndarray, parcel: Parcel) -> None:
-    """Compute and write one chunk of photos; running it twice does no harm."""
-    from finerkit.forward import Chunk, compute, write_chunk
+def embed_chunk(start: int, status: np.ndarray, paths: np.ndarray, parcel: Parcel) -> dict[int, str]:
+    """Compute and write one chunk of photos; running it twice does no harm.
 
-    store, chunk = Path(parcel.store), Chunk(start, status, paths)
+    Returns
+    -------
+    dict
+        Index, among the chunk's pending photos, of those that failed to the reason.
+    """
+    from finerkit.batches import compute
+    from finerkit.forward import Chunk, task_of, write_features
+
+    store, chunk = place(parcel.store, parcel.options), Chunk(start, status, paths)
     _check_store(parcel, PATIENCE)
     with _network, _threads(parcel.threads):
         model = _model(parcel)
         group = disk.ChunkedGroup.existing(store, "features")
-        status, values = compute(chunk, model, group, lambda _: None)
+        ((values, failed),) = compute([chunk.to_compute], model, task_of(group, model))
     _check_store(parcel, 0)
-    write_chunk(store, group, chunk.start, status, values)  # while another thread computes the next
+    write_features(group, chunk, values)  # while another thread computes the next
+    return failed
 
 
 def _check_store(parcel: Parcel, patience: float) -> None:
     """Refuse to go on with a store that is not there, another one, or no longer this run's."""
     until = time.monotonic() + patience
-    while disk.read_root(Path(parcel.store)).get("run") != parcel.run:
+    while disk.read_root(place(parcel.store, parcel.options)).get("run") != parcel.run:
         if time.monotonic() >= until:
             raise FileNotFoundError(
                 f"A worker ({_me()}) does not see the study that this run writes at {parcel.store!r}: all workers must "
-                "have the client's file system under the same path. Choose another store=."
+                "have the client's file system under the same path, or reach its address. Choose another store=."
             )
         time.sleep(0.5)
 

@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: several pro
 import numpy as np
 import pytest
 from browser import browser, lab  # noqa: F401 - fixtures
+from bucket import serving
 from PIL import Image
 
 ORIENTATION = 0x0112
@@ -43,3 +44,10 @@ def save_turned():
         return path
 
     return save
+
+
+@pytest.fixture(scope="session")
+def bucket():
+    """Options for addresses "s3://studies/..." of a server that runs while the tests do."""
+    with serving() as options:
+        yield options

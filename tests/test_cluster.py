@@ -9,9 +9,10 @@ import pytest
 import torch
 import zarr
 from samples import write_photos
+from upath import UPath
 
 import finerkit as fk
-from finerkit import cluster, forward, worker
+from finerkit import cluster, forward, lock, places, worker
 from finerkit import store as disk
 
 distributed = pytest.importorskip("distributed", reason="needs finerkit[distributed]")
@@ -130,6 +131,14 @@ def test_a_worker_that_is_killed_loses_nothing(images, model, alone, client, tmp
     same(tmp_path / "s.zarr", alone)
 
 
+def test_workers_write_to_a_bucket(images, model, alone, client, bucket, after_first_chunk):
+    """Also with one that is killed; the options of the address travel to the others."""
+    there = UPath("s3://studies/by-workers.zarr", **bucket)
+    after_first_chunk(lambda: kill([next(iter(client.run(os.getpid).values()))]))
+    fk.analyze(images, model, there, client=client)
+    same(places.zarr_store(there), alone)
+
+
 def test_the_network_is_sent_again_if_all_workers_are_killed(images, model, alone, client, tmp_path, after_first_chunk):
     told = after_first_chunk(lambda: kill(client.run(os.getpid).values()))
     fk.analyze(images, model, tmp_path / "s.zarr", client=client)
@@ -179,10 +188,10 @@ def test_one_client_writes_at_a_time(images, model, client, tmp_path, monkeypatc
     import subprocess
     import sys
 
-    monkeypatch.setattr(disk, "PATIENCE", 0.1)
+    monkeypatch.setattr(lock, "PATIENCE", 0.1)
     hold = (
-        "import sys; from pathlib import Path; from finerkit import store\n"
-        "with store.writing(Path(sys.argv[1])):\n    print('held', flush=True); input()"
+        "import sys; from pathlib import Path; from finerkit import lock\n"
+        "with lock.writing(Path(sys.argv[1])):\n    print('held', flush=True); input()"
     )
     command = [sys.executable, "-c", hold, tmp_path / "s.zarr"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -198,12 +207,6 @@ def test_only_a_client_will_do(images, model, tmp_path):
         TypeError, match=r"client must be a dask.distributed.Client. Got a str instead: Client\(cluster"
     ):
         fk.analyze(images, model, tmp_path / "s.zarr", client="tcp://10.0.0.1:8786")
-
-
-def test_an_address_is_not_a_store(images, model):
-    for ask in (lambda store: fk.analyze(images, model, store), fk.open_study):
-        with pytest.raises(ValueError, match="A study is a folder on a disk. Got the address 's3://bucket/s.zarr'"):
-            ask("s3://bucket/s.zarr")
 
 
 def test_a_network_that_cannot_be_sent_is_named(images, client, tmp_path):

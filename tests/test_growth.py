@@ -12,7 +12,7 @@ from PIL import Image
 from samples import SPECIES, draw, write_photos
 
 import finerkit as fk
-from finerkit import growth, pipeline
+from finerkit import growth, lock, pipeline, places
 from finerkit import store as disk
 
 
@@ -142,7 +142,7 @@ def test_traits_are_kept_and_comparisons_asked_again(photos, model, path):
 def test_growing_that_was_interrupted_leaves_the_old_study(photos, model, path, computed, monkeypatch):
     draw(SPECIES[1], 300).save(photos / SPECIES[1] / "300.png")
     with monkeypatch.context() as patch:
-        patch.setattr(disk, "replace", lambda *_: 1 / 0)
+        patch.setattr(pipeline, "replace", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             again(photos, model, path)
     assert fk.open_study(path)["species"]["count"].sum() == 36
@@ -152,7 +152,7 @@ def test_growing_that_was_interrupted_leaves_the_old_study(photos, model, path, 
 
 
 def test_a_kill_between_two_renames_is_mended(path):
-    path.rename(disk._former(path))
+    path.rename(places._former(path))
     assert fk.open_study(path)["species"]["count"].sum() == 36
 
 
@@ -186,10 +186,10 @@ def test_an_interruption_after_growing_goes_on(photos, model, path, monkeypatch)
 
 
 def test_one_process_writes_at_a_time(photos, model, path, monkeypatch):
-    monkeypatch.setattr(disk, "PATIENCE", 0.1)
+    monkeypatch.setattr(lock, "PATIENCE", 0.1)
     hold = (
-        "import sys; from pathlib import Path; from finerkit import store\n"
-        "with store.writing(Path(sys.argv[1])):\n    print('held', flush=True); input()"
+        "import sys; from pathlib import Path; from finerkit import lock\n"
+        "with lock.writing(Path(sys.argv[1])):\n    print('held', flush=True); input()"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", hold, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

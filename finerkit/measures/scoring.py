@@ -253,7 +253,7 @@ def _measure(
 
 def _photos(paths: np.ndarray, preprocess: Preprocess) -> Iterator[tuple[int, np.ndarray | None, str]]:
     """Position, pixels and, if there are none, the reason why."""
-    for indices, pixels, failed in run_photos(paths, Reader(preprocess), len(paths)):
+    for indices, pixels, failed, _ in run_photos([paths], Reader(preprocess)):
         for i, reason in failed.items():
             yield i, None, reason
         for i, one in zip(indices, pixels, strict=True):

@@ -24,6 +24,7 @@ from finerkit.traits.clusters import (
 from finerkit.traits.numbers import trait_numbers
 from finerkit.traits.place import Masks, cell_places, trait_places
 from finerkit.traits.regions import Region, find_regions, region_table
+from finerkit.traits.saving import put
 
 if TYPE_CHECKING:
     import os
@@ -284,6 +285,5 @@ def _keep(study: xr.DataTree, found: xr.Dataset, name: str) -> xr.Dataset:
     if path is None:
         return found.assign_attrs(disk.provenance(**found.attrs))
     group = f"traits/{slug(name)}"
-    disk.write_group(path, group, found)
-    disk.finish(path)
+    put(path, group, found)
     return disk.read_group(path, group).load()
