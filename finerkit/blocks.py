@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-#: Numbers in one block (float32: 16 MB).
-BLOCK = 2**22
+#: Numbers in one block (float32: 4 MB).
+BLOCK = 2**20
 
 #: Embeddings of more numbers than this are read from disk by block.
 IN_MEMORY = 2**23
@@ -74,7 +74,7 @@ def rows_of(array: xr.DataArray, folder: Path) -> Embedding:
     return spool
 
 
-def row_blocks(rows: np.ndarray, *widths: int, multiple: int = 1) -> Iterator[np.ndarray]:
+def row_blocks(rows: np.ndarray, *widths: int) -> Iterator[np.ndarray]:
     """Cut positions into blocks so that rows of any of these `widths` make `BLOCK` numbers at most.
 
     Parameters
@@ -83,10 +83,8 @@ def row_blocks(rows: np.ndarray, *widths: int, multiple: int = 1) -> Iterator[np
         Ascending positions.
     widths
         Numbers per row of what will be held at once.
-    multiple
-        Blocks have a multiple of so many rows, the last one apart.
     """
-    step = max(1, BLOCK // max(widths) // multiple) * multiple
+    step = max(1, BLOCK // max(widths))
     for start in range(0, len(rows), step):
         yield rows[start : start + step]
 

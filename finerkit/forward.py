@@ -97,7 +97,7 @@ def run_here(path: Place, model: Model, chunks: list[Chunk], tell: Callable[[int
 
 def embed(path: Place, model: Model, progress: bool, run: Run = run_here) -> None:
     """Fill ``/features`` for every chunk that still has pending photos; `run` says where."""
-    images = disk.read_group(path, "images").load()
+    images = disk.read_group(path, "images", "status", "path")
     chunks = _pending_chunks(images)
     if not chunks:
         return

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def lost_photos(path: Place, images: xr.Dataset) -> list[str]:
     """Ids of analysed photos of a store whose content is not among `images`: they would be left out of it."""
-    known = disk.read_group(path, "images").load()
+    known = _known(path)
     now = set(contents(images.isel(image=usable(images)), known))
     done, then = known["status"].values == "ok", contents(known, images)
     return [str(i) for i, c, d in zip(known["image"].values, then, done, strict=True) if d and c not in now]
@@ -31,11 +31,16 @@ def lost_photos(path: Place, images: xr.Dataset) -> list[str]:
 
 def are_changed(path: Place, images: xr.Dataset) -> bool:
     """Whether files changed where their fingerprints do not tell: seen only if all bytes were read, then and now."""
-    known = disk.read_group(path, "images").load()
+    known = disk.read_group(path, "images", "sha256")
     if "sha256" not in known or "sha256" not in images:
         return False
     then, now = known["sha256"].values, images["sha256"].values
     return bool(((then != now) & (then != "") & (now != "")).any())
+
+
+def _known(path: Place) -> xr.Dataset:
+    """What the store of a study says of the content of its photos."""
+    return disk.read_group(path, "images", "status", "path", "fingerprint", "sha256")
 
 
 def adopt(old: Place, new: Place) -> None:
@@ -48,7 +53,7 @@ def adopt(old: Place, new: Place) -> None:
     new
         A study just begun: every usable photo is pending. Photos found in `old` turn "ok".
     """
-    before, images = disk.read_group(old, "images").load(), disk.read_group(new, "images").load()
+    before, images = _known(old), _known(new)
     done = np.flatnonzero(before["status"].values == "ok")
     where = dict(zip(np.array(contents(before, images), object)[done], done, strict=True))
     rows = np.array([where.get(c, -1) for c in contents(images, before)])
@@ -82,7 +87,7 @@ def try_again(path: Place, images: xr.Dataset) -> bool:
 
     A file that was on a drive that was not there, for example. Features that overflow would do so again.
     """
-    known = disk.read_group(path, "images")["status"].values
+    known = disk.read_group(path, "images", "status")["status"].values
     again = usable(images) & (known != "ok") & (known != NOT_FINITE)
     if again.any():
         disk.write_status(path, 0, np.where(again, disk.PENDING, known))

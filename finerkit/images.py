@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
+import sys
 import unicodedata
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from finerkit._version import __version__
 from finerkit.duplicates import duplicate_of, warn_duplicates
 from finerkit.image_tables import read_table, table_entries
 from finerkit.names import choice
+from finerkit.pairs import text_variable
 from finerkit.photo import MAX_PIXELS, Look, checksum, fingerprint, look_at, quiet_pillow
 
 if TYPE_CHECKING:
@@ -110,21 +112,14 @@ def read_images(
         )
     ids = _unique_ids(_portable(base, i) for i in entries.pop("image"))
     paths = [_located(base, p) for p in entries.pop("path")]
-    looks, prints, sums = _look_at_all(paths, check, max_pixels, progress)
+    seen = _look_at_all(paths, check, max_pixels, progress)
     variables = {
-        "species": (
-            "image",
-            np.array([_storable(unicodedata.normalize("NFC", s)) for s in entries.pop("species")], object),
-        ),
-        "path": ("image", np.array([_storable(p) for p in paths], object)),
-        "width": ("image", np.array([look.width for look in looks], np.int64)),
-        "height": ("image", np.array([look.height for look in looks], np.int64)),
-        "status": ("image", np.array([look.status for look in looks], object)),
-        "fingerprint": ("image", np.array(prints, object)),
+        "species": [sys.intern(_storable(unicodedata.normalize("NFC", s))) for s in entries.pop("species")],
+        "path": [_storable(p) for p in paths],
+        **seen,
+        **{name: _column(entries[name]) for name in entries},
     }
-    if check == "decode":
-        variables["sha256"] = ("image", np.array(sums, object))
-    variables |= {name: ("image", _column(entries[name])) for name in entries}
+    variables = {name: _variable(values) for name, values in variables.items()}
     images = xr.Dataset(variables, {"image": np.array(ids, object)})
     images.attrs = {"root": _storable(str(base)), "finerkit_version": __version__}
     images["width"].attrs = images["height"].attrs = {
@@ -132,7 +127,7 @@ def read_images(
         "comment": "upright, after EXIF rotation",
     }
     images["status"].attrs = {"comment": "ok, or why the photo cannot be used"}
-    images["duplicate_of"] = ("image", duplicate_of(images), {"comment": "first photo with the same bytes"})
+    images["duplicate_of"] = text_variable(duplicate_of(images), attrs={"comment": "first photo with the same bytes"})
     warn_unusable(images)
     warn_duplicates(images)
     return images
@@ -311,20 +306,30 @@ def _text(value: Any) -> str:
     return "" if missing else _storable(str(value))
 
 
-def _look_at_all(
-    paths: list[str], check: str, max_pixels: int, progress: bool
-) -> tuple[list[Look], list[str], list[str]]:
-    """What was found in each file, its fingerprint, and its checksum ("" unless all of it is read)."""
+def _variable(values: np.ndarray | list[str]) -> xr.Variable:
+    values = np.asarray(values, object if isinstance(values, list) else None)
+    return text_variable(values) if values.dtype == object else xr.Variable("image", values)
 
-    def examine(path: str) -> tuple[Look, str, str]:
-        return _look(path, check, max_pixels), fingerprint(path), checksum(path) if check == "decode" else ""
+
+def _look_at_all(paths: list[str], check: str, max_pixels: int, progress: bool) -> dict[str, np.ndarray]:
+    """What was found in each file, as columns; the checksum only where all of it is read."""
+    count = len(paths)
+    columns = {"width": np.zeros(count, np.int64), "height": np.zeros(count, np.int64)}
+    texts = ("status", "fingerprint", "sha256") if check == "decode" else ("status", "fingerprint")
+    columns |= {name: np.empty(count, object) for name in texts}
+
+    def examine(path: str) -> dict[str, Any]:
+        found = _look(path, check, max_pixels)._asdict() | {"fingerprint": fingerprint(path)}
+        return found | {"sha256": checksum(path)} if check == "decode" else found
 
     with quiet_pillow(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         parts = (paths[s : s + _AHEAD] for s in range(0, len(paths), _AHEAD))  # a future weighs more than its answer
         found = (row for part in parts for row in pool.map(examine, part))
-        rows = list(tqdm(found, "looking at photos", len(paths), unit="photo", disable=not progress, delay=1))
-    looks, prints, sums = map(list, zip(*rows, strict=True))
-    return looks, prints, sums
+        bar = tqdm(found, "looking at photos", count, unit="photo", disable=not progress, delay=1)
+        for i, row in enumerate(bar):
+            for name, value in row.items():
+                columns[name][i] = value
+    return columns
 
 
 def _look(path: str, check: str, max_pixels: int) -> Look:

@@ -45,13 +45,26 @@ def as_pair(pair: Any) -> xr.Dataset:
     return plain_text(pair)
 
 
-def plain_text(data: xr.Dataset) -> xr.Dataset:
-    """Turn text read from Zarr into object arrays in memory, which compare, sort and cast as everyone is used to."""
+def plain_text(data: xr.Dataset, once: dict[str, str] | None = None) -> xr.Dataset:
+    """Turn text read from Zarr into object arrays in memory, which compare, sort and cast as everyone is used to.
+
+    Equal texts are one object, also over several calls with the same `once`: ids and species recur in every group.
+    """
+    once = {} if once is None else once
     text = {name: v for name, v in data.variables.items() if v.dtype.kind == "T"}
-    plain = {name: (v.dims, np.array(v.values.tolist(), object).reshape(v.shape), v.attrs) for name, v in text.items()}
+    plain = {name: text_variable(_objects(v.values, once), v.dims, v.attrs) for name, v in text.items()}
     return data.assign_coords({n: v for n, v in plain.items() if n in data.coords}).assign(
         {n: v for n, v in plain.items() if n not in data.coords}
     )
+
+
+def text_variable(text: np.ndarray, dims: Any = "image", attrs: Any = None) -> xr.Variable:
+    """A variable of these very objects: xarray by itself passes text through pandas, which makes every one anew."""
+    return xr.Variable(dims, text, attrs, fastpath=True)
+
+
+def _objects(text: np.ndarray, once: dict[str, str]) -> np.ndarray:
+    return np.array([once.setdefault(t, t) for t in text.ravel().tolist()], object).reshape(text.shape)
 
 
 def typed_names(names: Any) -> list[str] | None:

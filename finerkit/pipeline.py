@@ -184,7 +184,7 @@ def _made(
         return disk.open_study(path)
     before = _status(path)
     embed(path, model, progress, run)
-    found = disk.read_group(path, "images").load()
+    found = disk.read_group(path, "images", "status", "species", settings["groups"]).load()
     known_bad = np.where(usable(images), found["status"].values, "ok")  # read_images has warned of the others
     warn_unusable(found.assign(status=("image", known_bad)), "could not be analysed")
     if not usable(found).any():
@@ -246,10 +246,19 @@ def _identity(images: xr.Dataset, model: Model, settings: dict[str, Any], groups
     columns = ["species", *([groups] if groups else [])]
     rows = [images["image"].values.tolist(), images["fingerprint"].values.tolist() if "fingerprint" in images else []]
     rows += [images[c].values.astype(str).tolist() for c in columns]
-    digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    digest = _digest(rows)
     made_by = {k: v for k, v in model_attrs(model).items() if k not in ("model", "pretrained")}
     names = {"class_names": _short_hash(class_names(model))} if settings["head"] == "model" else {}
     return {"photos": digest, **made_by, **settings, **names}
+
+
+def _digest(rows: list[list[str]]) -> str:
+    """Hash of lists as JSON, one list at a time in memory."""
+    digest = hashlib.sha256(b"[")
+    for i, row in enumerate(rows):
+        digest.update((", " if i else "").encode() + json.dumps(row).encode())
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def _short_hash(names: tuple[str, ...]) -> str:
@@ -303,12 +312,11 @@ def _existing(path: Place, images: xr.Dataset, identity: dict[str, Any], overwri
 
 def _is_behind(path: Place, images: xr.Dataset) -> bool:
     """Whether a finished store lacks something that is known of the same photos now."""
-    known = disk.read_group(path, "images").load()
-    return disk.changed_columns(known, images) != [] or bool((usable(images) & (known["status"].values != "ok")).any())
+    return disk.changed_columns(path, images) != [] or bool((usable(images) & (_status(path) != "ok")).any())
 
 
 def _status(path: Place) -> np.ndarray:
-    return disk.read_group(path, "images")["status"].values
+    return disk.read_group(path, "images", "status")["status"].values
 
 
 def _begin(

@@ -185,7 +185,7 @@ def trained_tables(
     """``/species`` and ``/predictions`` in memory; parameters as for `trained`."""
     judged = trained(embedding, images, kind, **options)
     parts: list[np.ndarray] = []
-    species, summary = _predicted(judged, images, lambda _, logits: parts.append(logits))
+    species, summary = _predicted(judged, images, lambda _, logits: parts.append(logits), len(images["image"]))
     logit = (("image", "species"), np.concatenate(parts), {"units": "logit"})
     return species, summary.assign(logit=logit)
 
@@ -228,12 +228,12 @@ def warn_indistinct(study: xr.DataTree) -> None:
 
 
 def _predicted(
-    judged: Judgement, images: xr.Dataset, put: Callable[[int, np.ndarray], None], rows: int = 1
+    judged: Judgement, images: xr.Dataset, put: Callable[[int, np.ndarray], None], rows: int
 ) -> tuple[xr.Dataset, xr.Dataset]:
-    """Hand the logits on by block of photos (a multiple of `rows`); returns ``/species``, and what each is."""
+    """Hand the logits on in parts of `rows` photos; returns ``/species``, and what each is."""
     labels, names = usable_labels(images), judged.species["species"].values
     predicted = np.array([""] * len(labels), object)
-    for at, logits in _blocks(judged, len(labels), rows):
+    for at, logits in _parts(judged, len(labels), rows):
         certain = ~np.isnan(logits).all(1)
         predicted[at[certain]] = names[np.nanargmax(logits[certain], 1)]
         put(int(at[0]), logits.astype(np.float32))
@@ -253,7 +253,9 @@ def _with_recall(species: xr.Dataset, labels: np.ndarray, predicted: np.ndarray)
     return species.assign(recall=recall).assign_attrs(accuracy=answers.accuracy())
 
 
-def _blocks(judged: Judgement, count: int, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _parts(judged: Judgement, count: int, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Logits of all photos in parts of `rows`, which are judged in smaller blocks."""
     features, species = judged.species.sizes["feature"], judged.species.sizes["species"]
-    for at in row_blocks(np.arange(count), features, 2 * species, multiple=rows):
-        yield at, judged.logits(at)
+    for start in range(0, count, rows):
+        part = np.arange(start, min(start + rows, count))
+        yield part, np.concatenate([judged.logits(at) for at in row_blocks(part, features, 2 * species)])

@@ -7,15 +7,14 @@ classes x features alone: some twenty times the weights in float32, and one bloc
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 
 from finerkit.blocks import row_blocks
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from finerkit.blocks import Embedding
 
 #: The fit ends where the largest slope is this small beside the one at zero weights. Logits are then as near to the
@@ -26,6 +25,9 @@ TOLERANCE = 5e-4
 _HISTORY = 6
 
 _MOST_STEPS = 300
+
+#: Weights up to which a head is fitted in float64, and without torch's optimisers, which take 170 MB to import.
+_SMALL = 2**16
 
 
 class Problem(NamedTuple):
@@ -42,8 +44,8 @@ class Problem(NamedTuple):
 def fit_softmax(problem: Problem, tolerance: float = TOLERANCE) -> tuple[np.ndarray, np.ndarray]:
     """Multinomial logistic regression on standardised embeddings, block by block.
 
-    Minimises ``sum of cross-entropies + |weight|^2 / (2 C)``, as `sklearn.linear_model.LogisticRegression` does, with
-    L-BFGS in float32, on a GPU where there is one.
+    Minimises ``sum of cross-entropies + |weight|^2 / (2 C)``, as `sklearn.linear_model.LogisticRegression` does and by
+    the same means, L-BFGS; on a GPU where there is one.
 
     Parameters
     ----------
@@ -62,11 +64,36 @@ def fit_softmax(problem: Problem, tolerance: float = TOLERANCE) -> tuple[np.ndar
     UserWarning
         If the tolerance was not reached.
     """
-    import torch
-
     shape = int(problem.classes.max()) + 1, problem.embedding.shape[1]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    flat = torch.zeros(shape[0] * (shape[1] + 1), device=device)
+    size = shape[0] * (shape[1] + 1)
+    flat, slope, enough = (_fit_small if size <= _SMALL else _fit_large)(problem, shape, tolerance)
+    if slope > 5 * enough:
+        warnings.warn(
+            f"The species head did not converge in {_MOST_STEPS} steps; its logits may be off. Try "
+            "head='nearest_mean', or a smaller C.",
+            stacklevel=4,
+        )
+    return _parts(flat.astype(np.float32), shape)
+
+
+def _fit_small(problem: Problem, shape: tuple[int, int], tolerance: float) -> tuple[np.ndarray, float, float]:
+    """By SciPy, in float64; returns the flat weights, their largest slope, and the slope that is small enough."""
+    from scipy.optimize import minimize
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        total, gradient = _loss(problem, torch.from_numpy(flat).to(_device()), shape)
+        return total, gradient.cpu().numpy()
+
+    start = np.zeros(shape[0] * (shape[1] + 1))
+    enough = tolerance * float(np.abs(loss(start)[1]).max())
+    options = {"gtol": enough, "ftol": 0, "maxcor": _HISTORY, "maxiter": _MOST_STEPS}
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+    return found.x, float(np.abs(found.jac).max()), enough
+
+
+def _fit_large(problem: Problem, shape: tuple[int, int], tolerance: float) -> tuple[np.ndarray, float, float]:
+    """By torch, in float32, whose search along a line gets on with rounding: half the passes, half the memory."""
+    flat = torch.zeros(shape[0] * (shape[1] + 1), device=_device())
 
     def closure() -> float:
         loss, flat.grad = _loss(problem, flat, shape)
@@ -83,35 +110,29 @@ def fit_softmax(problem: Problem, tolerance: float = TOLERANCE) -> tuple[np.ndar
         tolerance_change=0,
     )
     optimiser.step(closure)
-    if float(flat.grad.abs().max()) > 5 * enough:
-        warnings.warn(
-            f"The species head did not converge in {_MOST_STEPS} steps; its logits may be off. Try "
-            "head='nearest_mean', or a smaller C.",
-            stacklevel=4,
-        )
-    weight, bias = _parts(flat, shape)
-    return weight.cpu().numpy(), bias.cpu().numpy()
+    return flat.cpu().numpy(), float(flat.grad.abs().max()), enough
 
 
-def _parts(flat: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Views of the weight (class, feature) and of the bias (class,)."""
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _parts(flat: Any, shape: tuple[int, int]) -> tuple[Any, Any]:
+    """Views, of an array or tensor, of the weight (class, feature) and of the bias (class,)."""
     cut = shape[0] * shape[1]
-    return flat[:cut].view(shape), flat[cut:]
+    return flat[:cut].reshape(shape), flat[cut:]
 
 
-def _loss(problem: Problem, flat: Tensor, shape: tuple[int, int]) -> tuple[float, Tensor]:
-    """The objective and its gradient, summed over blocks of photos."""
-    import torch
-
+def _loss(problem: Problem, flat: torch.Tensor, shape: tuple[int, int]) -> tuple[float, torch.Tensor]:
+    """The objective and its gradient, summed over blocks of photos in the type of the flat weights."""
     weight, bias = _parts(flat, shape)
     gradient = torch.zeros_like(flat)
     slope, shift = _parts(gradient, shape)
-    mean, scale = (torch.from_numpy(v.astype(np.float32)).to(flat.device) for v in (problem.mean, problem.scale))
+    mean, scale = (torch.from_numpy(v).to(flat) for v in (problem.mean, problem.scale))
     raw = weight / scale
     total = float(torch.linalg.vector_norm(weight)) ** 2 / (2 * problem.C)
     for at in row_blocks(np.arange(len(problem.rows)), *shape):
-        block = problem.embedding[problem.rows[at]].astype(np.float32, copy=False)  # a copy already
-        x = torch.from_numpy(block).to(flat.device).sub_(mean)
+        x = torch.from_numpy(problem.embedding[problem.rows[at]]).to(flat, copy=True).sub_(mean)
         own = torch.from_numpy(problem.classes[at]).to(flat.device)[:, None]
         logits = torch.addmm(bias, x, raw.T)
         log_sum = logits.logsumexp(1, keepdim=True)

@@ -12,7 +12,6 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from finerkit.blocks import IN_MEMORY, class_means, moments
 from finerkit.mistakes import positions, warn_few
-from finerkit.softmax import Problem, fit_softmax
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +79,8 @@ def fit_head(
         means = (class_means(embedding, rows, classes, len(species)) - mean) / scale
         weight, bias = means / np.sqrt(features), -(means**2).sum(1) / 2 / np.sqrt(features)
     elif len(rows) * max(features, len(species)) > IN_MEMORY:
+        from finerkit.softmax import Problem, fit_softmax
+
         weight, bias = fit_softmax(Problem(embedding, rows, classes, mean, scale, C))
     else:
         weight, bias = _logistic((embedding[rows].astype(np.float64) - mean) / scale, labels.astype(str), C)

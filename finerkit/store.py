@@ -113,19 +113,25 @@ def _recover(path: Place) -> None:
 
 def _plain_tree(tree: xr.DataTree) -> xr.DataTree:
     """Small tables in memory, text everywhere as `plain_text`."""
+    once: dict[str, str] = {}
     for node in tree.subtree:
         small = node.path.strip("/") in {"images", "species", "predictions"}
         data = node.to_dataset(inherit=False)
         if small and any(v.chunks for v in data.variables.values()):
-            data = data.assign({n: v.load() for n, v in data.data_vars.items() if v.nbytes <= SMALL_BYTES})
+            numbers = {n: v for n, v in data.data_vars.items() if v.dtype.kind != "T"}  # `plain_text` reads the others
+            data = data.assign({n: v.load() for n, v in numbers.items() if v.nbytes <= SMALL_BYTES})
         if small or any(v.dtype.kind == "T" for v in data.variables.values()):
-            node.dataset = plain_text(data)
+            node.dataset = plain_text(data, once)
     return tree
 
 
-def read_group(store: Place, group: str) -> xr.Dataset:
-    """Read one group, lazily, text as `plain_text`; the attr ``study`` says where it came from (it is not stored)."""
-    data = plain_text(xr.open_zarr(places.zarr_store(store), group=group, chunks={}, consolidated=False))
+def read_group(store: Place, group: str, *only: str) -> xr.Dataset:
+    """Read one group, or `only` some of its variables, lazily but for text, which is read now, as `plain_text`.
+
+    The attr ``study`` says where it came from (it is not stored).
+    """
+    data = xr.open_zarr(places.zarr_store(store), group=group, chunks={}, consolidated=False)
+    data = plain_text(data[[name for name in only if name in data]] if only else data)
     return data.assign_attrs(study=places.text(store))
 
 
@@ -301,16 +307,22 @@ def mark_complete(store: Place, group: str) -> None:
 
 def update_images(store: Place, images: xr.Dataset) -> None:
     """Bring ``/images`` up to date with what is known now of the same photos: where they are, columns of the table."""
-    fresh = changed_columns(read_group(store, "images").load(), images)
+    fresh = changed_columns(store, images)
     if fresh:
         add_to_group(store, "images", images[fresh].drop_attrs(deep=False))
         finish(store)
 
 
-def changed_columns(known: xr.Dataset, images: xr.Dataset) -> list[str]:
+def changed_columns(store: Place, images: xr.Dataset) -> list[str]:
     """Names of what is known of photos now and was not, or otherwise, when they were written; not of the status."""
-    now = images.drop_vars("status")
-    return [v for v in now.data_vars if v not in known or not np.array_equal(known[v].values, now[v].values)]
+    kept = xr.open_zarr(places.zarr_store(store), group="images", chunks={}, consolidated=False).data_vars
+
+    def differs(name: str) -> bool:  # one at a time in memory
+        return name not in kept or not np.array_equal(
+            read_group(store, "images", name)[name].values, images[name].values
+        )
+
+    return [str(name) for name in images.data_vars if name != "status" and differs(str(name))]
 
 
 def write_root(store: Place, **attrs: Any) -> None:
