@@ -233,7 +233,7 @@ class Bench:
 
 def embeddings(images, model) -> np.ndarray:
     out = np.full((images.sizes["image"], model.n_features), np.nan, np.float32)
-    for rows, pixels, _, _ in run_photos([images.path.values], model):
+    for rows, pixels, _, _ in run_photos([images.path.values], model.preprocess, model.batch_size):
         out[rows] = model.features(pixels)[1]
     return out
 

@@ -6,8 +6,11 @@ Photos are decoded by a few threads ahead of the network, over the ends of chunk
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +24,13 @@ if TYPE_CHECKING:
 
     from finerkit.models import Model
     from finerkit.preprocess import Preprocess
+
+
+#: Photos decoded ahead are twice this, or more where batches or the machine are large.
+_AHEAD = 8
+
+#: Niceness of decoding threads beside a network on the CPU.
+_NICE = 10
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,8 @@ def compute(
         Index, within the chunk, to reason.
     """
     chunks = [list(chunk) for chunk in chunks]
-    batches = run_photos(chunks, model)
+    on_cpu = model.device.type == "cpu"
+    batches = run_photos(chunks, model.preprocess, model.batch_size, stand_back=on_cpu)
     for chunk in chunks:
         values = {name: np.full((len(chunk), *shape), np.nan, dtype) for name, (shape, dtype) in task.shapes.items()}
         failed: dict[int, str] = {}
@@ -110,7 +121,9 @@ def compute(
         yield values, failed
 
 
-def run_photos(chunks: Sequence[Sequence[str]], model: Model) -> Iterator[Batch]:
+def run_photos(
+    chunks: Sequence[Sequence[str]], preprocess: Preprocess, batch_size: int = 1, *, stand_back: bool = False
+) -> Iterator[Batch]:
     """Decode photos ahead of their use and hand them out in batches of ready pixels.
 
     Parameters
@@ -118,8 +131,12 @@ def run_photos(chunks: Sequence[Sequence[str]], model: Model) -> Iterator[Batch]
     chunks
         Paths of photos. Batches never reach over the end of a chunk, so that results do not depend on where a run
         began; decoding does.
-    model
-        Whose preprocessing and batch size to use.
+    preprocess
+        How photos become pixels.
+    batch_size
+        Photos per batch.
+    stand_back
+        Leave the cores to a network that needs them too.
 
     Yields
     ------
@@ -127,9 +144,9 @@ def run_photos(chunks: Sequence[Sequence[str]], model: Model) -> Iterator[Batch]
         In order; none for an empty chunk.
     """
     workers = max(2, os.cpu_count() or 2)
-    depth = 2 * max(workers, model.batch_size)
-    pool = ThreadPoolExecutor(workers, "finerkit-decode")
-    jobs = (pool.submit(_pixels, path, model.preprocess) for chunk in chunks for path in chunk)
+    depth = 2 * max(workers, batch_size, _AHEAD)
+    pool = ThreadPoolExecutor(workers, "finerkit-decode", initializer=_stand_back if stand_back else None)
+    jobs = (pool.submit(_pixels, path, preprocess) for chunk in chunks for path in chunk)
     ahead: deque[Future] = deque()
     try:
         with quiet_pillow():
@@ -144,12 +161,22 @@ def run_photos(chunks: Sequence[Sequence[str]], model: Model) -> Iterator[Batch]
                         indices.append(i)
                         ready.append(photo)
                     last = i + 1 == len(chunk)
-                    if len(ready) == model.batch_size or last:
+                    if len(ready) == batch_size or last:
                         pixels = np.stack(ready) if ready else np.empty((0, 0, 0, 3), np.uint8)
                         yield Batch(indices, pixels, failed, last)
                         indices, ready, failed = [], [], {}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _stand_back() -> None:
+    """Leave the cores to the network's threads, which wait for each other, where both need them.
+
+    Measured on 2 cores: decoding beside the network costs a tenth of the throughput rather than a sixth.
+    """
+    if sys.platform == "linux":  # where threads have priorities of their own
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _pixels(path: str, preprocess: Preprocess) -> np.ndarray | str:

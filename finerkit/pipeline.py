@@ -189,9 +189,13 @@ def _made(
     warn_unusable(found.assign(status=("image", known_bad)), "could not be analysed")
     if not usable(found).any():
         raise ValueError("None of the photos could be analysed: /images/status in the store says why.")
-    if known != "finished" or (usable(found) & (before != "ok")).any():
+    fresh = known != "finished" or bool((usable(found) & (before != "ok")).any())
+    if fresh:
         _fit(path, found, model, settings, progress)
-    return disk.open_study(path)
+    study = disk.open_study(path)
+    if fresh:
+        warn_indistinct(study)
+    return study
 
 
 def _fit(path: Place, images: xr.Dataset, model: Model, settings: dict[str, Any], progress: bool) -> None:
@@ -208,7 +212,6 @@ def _fit(path: Place, images: xr.Dataset, model: Model, settings: dict[str, Any]
     write_tables(path, images, judged, model_attrs(model))
     disk.write_root(path, complete=True)
     disk.finish(path)
-    warn_indistinct(disk.open_study(path))
 
 
 # --- beginning and resuming ---

@@ -224,7 +224,7 @@ def warn_indistinct(study: xr.DataTree) -> None:
     else:
         said = name_confused(taken_for(study, list(names)), names)
     if said:
-        warnings.warn(said, SpeciesWarning, stacklevel=5)  # who called `finerkit.analyze`
+        warnings.warn(said, SpeciesWarning, stacklevel=4)  # who called `finerkit.analyze`
 
 
 def _predicted(

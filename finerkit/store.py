@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import BloscCodec
+from zarr.codecs import ZstdCodec
 
 from finerkit import places
 from finerkit._version import __version__
 from finerkit.lock import writing
 from finerkit.pairs import plain_text
-from finerkit.trust import check_images, check_version, refuse_links, telling_damage
+from finerkit.trust import check_groups, check_version, refuse_links, telling_damage
 
 if TYPE_CHECKING:
     import os
@@ -42,7 +42,7 @@ PENDING = "pending"
 #: Variables of tables that are larger than this (logits of many photos for many species) are read when used.
 SMALL_BYTES = 2**27
 
-_COMPRESSION = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=2)
+_COMPRESSION = ZstdCodec(level=1)
 
 
 def provenance(**more: Any) -> dict[str, Any]:
@@ -88,8 +88,10 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     with _quiet(), telling_damage(path):  # zarr also notes folders that an interruption left without metadata
         where = places.zarr_store(path)
         tree = xr.open_datatree(where, engine="zarr", chunks={}, consolidated=False, zarr_format=3)
-    if "images" in tree.children:
-        check_images(path, tree["images"].to_dataset())
+    if not attrs.get("complete"):
+        for group in {"species", "predictions"} & set(tree.children):
+            del tree[group]  # a head that was being fitted, perhaps half written
+    check_groups(path, tree)
     tree.encoding["source"] = places.text(path)
     for kind in ("comparisons", "traits"):
         for name, node in list(tree[kind].children.items()) if kind in tree.children else []:

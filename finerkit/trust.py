@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
     from finerkit.places import Place
 
-#: What ``/images`` of every study has.
-_NEEDED = ("species", "path", "width", "height", "status")
+#: What groups of every study have: the dim of their rows, and variables along it.
+_NEEDED = {
+    "images": ("image", ("species", "path", "width", "height", "status")),
+    "species": ("species", ("prototype", "count")),
+    "predictions": ("image", ("logit", "predicted")),
+}
 
 
 def refuse_links(store: Place) -> None:
@@ -71,11 +75,15 @@ def telling_damage(store: Place) -> Iterator[None]:
         raise _damaged(store, f"{reason:.200}") from error
 
 
-def check_images(store: Place, images: xr.Dataset) -> None:
-    """Raise ValueError if ``/images`` lacks what every study has."""
-    missing = [v for v in _NEEDED if v not in images or images[v].dims != ("image",)]
-    if missing or "image" not in images.coords:
-        raise _damaged(store, f"its group 'images' lacks {', '.join(missing) or 'image'} along image")
+def check_groups(store: Place, tree: xr.DataTree) -> None:
+    """Raise ValueError if a group that is there lacks what it has in every study."""
+    for group, (dim, names) in _NEEDED.items():
+        if group not in tree.children:
+            continue
+        data = tree[group].to_dataset()
+        missing = [v for v in names if v not in data or data[v].dims[:1] != (dim,)]
+        if missing or dim not in data.coords:
+            raise _damaged(store, f"its group {group!r} lacks {', '.join(missing) or dim} along {dim}")
 
 
 def _damaged(store: Place, what: str) -> ValueError:

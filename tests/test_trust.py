@@ -83,6 +83,26 @@ def test_missing_arrays_are_named(path, gone):
         fk.open_study(path)
 
 
+@pytest.mark.parametrize("gone", ["species/count", "species/prototype", "predictions/predicted", "predictions/logit"])
+def test_missing_arrays_of_a_finished_study_are_named(path, gone):
+    shutil.rmtree(path / gone)
+    change(path, ".", lambda d: None)
+    group, name = gone.split("/")
+    with pytest.raises(ValueError, match=f"group '{group}' lacks {name} along"):
+        fk.open_study(path)
+
+
+def test_a_head_that_was_half_written_is_not_shown(path, photos, model):
+    """As a kill leaves it: the next run fits it again."""
+    shutil.rmtree(path / "species" / "count")
+    change(path, ".", lambda d: d["attributes"].update(complete=False))
+    study = fk.open_study(path)
+    assert not {"species", "predictions"} & set(study.children)
+    with pytest.raises(ValueError, match="This study is not finished: run fk.analyze"):
+        fk.similar_species(study)
+    assert "count" in fk.analyze(photos, model, path, progress=False)["species"]
+
+
 def test_metadata_that_are_no_json(path):
     (path / "images" / "zarr.json").write_text("{nonsense")
     with pytest.raises(ValueError, match=DAMAGED):

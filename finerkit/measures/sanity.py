@@ -217,7 +217,7 @@ def _calibrate(model: Model, paths: np.ndarray) -> None:
     norms = [m for m in model.module.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
     if not norms:
         return
-    batch = [batch.pixels for batch in run_photos([paths], model) if batch.indices]
+    batch = [batch.pixels for batch in run_photos([paths], model.preprocess, model.batch_size) if batch.indices]
     before = [m.momentum for m in norms]
     for norm in norms:
         norm.reset_running_stats()
@@ -237,7 +237,7 @@ def _explained(comparison: xr.Dataset, setting: Setting, ok: np.ndarray) -> tupl
     logit = np.full(comparison["logit"].shape, np.nan, np.float32)
     reasons: dict[int, str] = {}
     paths = comparison["path"].values[ok]
-    for indices, pixels, failed, _ in run_photos([paths], setting.model):
+    for indices, pixels, failed, _ in run_photos([paths], setting.model.preprocess, setting.model.batch_size):
         reasons |= {int(ok[i]): reason for i, reason in failed.items()}
         if indices:
             evidence[ok[indices]], logit[ok[indices]] = setting.explain(pixels)

@@ -58,13 +58,6 @@ class Plan(NamedTuple):
     asked: Asked | None
 
 
-class Reader(NamedTuple):
-    """The part of a `Model` that `run_photos` uses: photos are decoded in the same way, one by one."""
-
-    preprocess: Preprocess
-    batch_size: int = 1
-
-
 def score(
     comparison: xr.Dataset,
     strength: float | Iterable[float] = (0.0, 0.6, 1.0),
@@ -253,7 +246,7 @@ def _measure(
 
 def _photos(paths: np.ndarray, preprocess: Preprocess) -> Iterator[tuple[int, np.ndarray | None, str]]:
     """Position, pixels and, if there are none, the reason why."""
-    for indices, pixels, failed, _ in run_photos([paths], Reader(preprocess)):
+    for indices, pixels, failed, _ in run_photos([paths], preprocess):
         for i, reason in failed.items():
             yield i, None, reason
         for i, one in zip(indices, pixels, strict=True):
