@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from finerkit._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from distributed import Client
 
     from finerkit.models import Model
 
@@ -27,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted. What was finished is kept: run the same command again to go on.", file=sys.stderr)
         return 130
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
         if options.debug:
             raise
         print(f"finerkit: {error}", file=sys.stderr)
@@ -65,7 +69,9 @@ def _add_demo(verbs: argparse._SubParsersAction) -> None:
 def _add_analyze(verbs: argparse._SubParsersAction) -> None:
     verb = verbs.add_parser("analyze", help="embed photos, fit the species head, keep a study")
     verb.add_argument("source", help="folder of species folders, flat folder, or table")
-    verb.add_argument("--store", required=True, metavar="NAME.zarr", help="study to write, or to go on with")
+    verb.add_argument(
+        "--store", required=True, metavar="NAME.zarr", help="study to write, or to go on with: a folder or 's3://...'"
+    )
     verb.add_argument("--table", metavar="FILE", help="CSV, TSV or Parquet table of the photos in SOURCE")
     verb.add_argument("--species", metavar="COLUMN", help="the table's column with the species")
     verb.add_argument("--path", metavar="COLUMN", help="the table's column with the file")
@@ -81,6 +87,9 @@ def _add_analyze(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--groups", metavar="COLUMN", help="photos with equal values stay in one fold (individuals)")
     verb.add_argument("--keep-features", default="auto", choices=("auto", "yes", "no"), help="keep feature maps")
     verb.add_argument("--overwrite", action="store_true", help="replace a different study of that name")
+    verb.add_argument(
+        "--scheduler", metavar="ADDRESS", help="dask cluster that shares the work: its address, or its scheduler file"
+    )
     verb.set_defaults(run=_analyze)
 
 
@@ -168,10 +177,11 @@ def _analyze(options: argparse.Namespace) -> None:
         fit=options.fit, weights=options.weights, precision=options.precision,
     )  # fmt: skip
     keep = {"auto": "auto", "yes": True, "no": False}[options.keep_features]
-    study = fk.analyze(
-        images, model, options.store, options.head,
-        keep_features=keep, groups=options.groups, overwrite=options.overwrite,
-    )  # fmt: skip
+    with _client(options.scheduler) as client:
+        study = fk.analyze(
+            images, model, options.store, options.head,
+            keep_features=keep, groups=options.groups, overwrite=options.overwrite, client=client,
+        )  # fmt: skip
     status = study["images"]["status"].values
     print(
         f"{int((status == 'ok').sum())} of {len(status)} photos analysed, {study['species'].sizes['species']} species."
@@ -179,6 +189,15 @@ def _analyze(options: argparse.Namespace) -> None:
     if "accuracy" in study["species"].attrs:
         print(f"Cross-validated accuracy: {study['species'].attrs['accuracy']:.3f}")
     print(f"Study: {options.store}")
+
+
+def _client(scheduler: str | None) -> AbstractContextManager[Client | None]:
+    """A client of the dask cluster with this address or scheduler file, closed at the end; None without one."""
+    if scheduler is None:
+        return nullcontext()
+    from finerkit.cluster import connect
+
+    return connect(scheduler)
 
 
 def _compare(options: argparse.Namespace) -> None:

@@ -62,12 +62,7 @@ def workers(client: Client) -> Run:
     TypeError
         If it is not such a client.
     """
-    try:
-        from distributed import Client
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "client= needs dask.distributed: pip install 'finerkit[distributed]', here and for the workers."
-        ) from error
+    Client = _client_class()
     if not isinstance(client, Client):
         raise TypeError(
             f"client must be a dask.distributed.Client. Got a {type(client).__name__} instead: "
@@ -90,6 +85,44 @@ def workers(client: Client) -> Run:
             disk.write_root(path, run="")  # a task that still runs will not write any more
 
     return run
+
+
+def connect(scheduler: str) -> Client:
+    """Connect to a dask cluster.
+
+    Parameters
+    ----------
+    scheduler
+        Its address, such as "tcp://10.0.0.1:8786", or the file that ``dask scheduler --scheduler-file`` wrote.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If dask.distributed is not installed.
+    ConnectionError
+        If nobody answers there.
+    """
+    where = {"address": scheduler} if "://" in scheduler else {"scheduler_file": scheduler}
+    Client = _client_class()
+    if "scheduler_file" in where and not Path(scheduler).exists():
+        raise ConnectionError(
+            f"There is no scheduler file {scheduler!r}. Expected one, from dask scheduler --scheduler-file NAME, or an "
+            "address such as 'tcp://10.0.0.1:8786'."
+        )
+    try:
+        return Client(**where)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"No dask scheduler answers at {scheduler!r} ({error}): is it running?") from error
+
+
+def _client_class() -> type[Client]:
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "A cluster needs dask.distributed: pip install 'finerkit[distributed]', here and for the workers."
+        ) from error
+    return Client
 
 
 def _all_rounds(client: Client, parcel: Parcel, chunks: list[Chunk], written: Written) -> None:

@@ -167,7 +167,8 @@ def is_between(there: Place) -> bool:
 def interrupted(folder: Place) -> list[Place]:
     """Places in a folder where a `replace` was interrupted, or is going on."""
     ending = _FORMER if is_local(folder) else _NOTE
-    return [left.with_name(left.name.removeprefix(".").removesuffix(ending)) for left in folder.glob(f".*{ending}")]
+    names = {left.name.removeprefix(".").removesuffix(ending) for left in folder.glob(f".?*{ending}")}
+    return [folder / name for name in sorted(names - {"", ".", ".."})]
 
 
 def recover(there: Place) -> None:

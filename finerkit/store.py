@@ -77,7 +77,9 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
         If it is not a finerkit study, of a newer version, damaged, or holds links that lead out of it.
     """
     path = places.place(store)
-    _recover(path)
+    if places.is_between(path):
+        with writing(path):
+            places.recover(path)
     if not places.exists(path):
         raise FileNotFoundError(
             f"There is no study at {str(path)!r}. Make one with fk.analyze(images, store={str(path)!r})."
@@ -85,6 +87,7 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     attrs = read_root(path)
     check_version(path, attrs, SCHEMA_VERSION)
     refuse_links(path)
+    _recover_traits(path)
     with _quiet(), telling_damage(path):  # zarr also notes folders that an interruption left without metadata
         where = places.zarr_store(path)
         tree = xr.open_datatree(where, engine="zarr", chunks={}, consolidated=False, zarr_format=3)
@@ -102,11 +105,8 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     return _plain_tree(tree)
 
 
-def _recover(path: Place) -> None:
-    """Bring back what a process that was killed while it replaced the study, or traits in it, left beside its place."""
-    if places.is_between(path):
-        with writing(path):
-            places.recover(path)
+def _recover_traits(path: Place) -> None:
+    """Bring back traits that a process was replacing when it was killed."""
     if left := places.interrupted(path / "traits"):
         with suppress(OSError), writing(path):  # read-only, or somebody is at it: the others can be read
             for traits in left:

@@ -12,7 +12,7 @@ from samples import write_photos
 from upath import UPath
 
 import finerkit as fk
-from finerkit import cluster, forward, lock, places, worker
+from finerkit import cli, cluster, forward, lock, places, worker
 from finerkit import store as disk
 
 distributed = pytest.importorskip("distributed", reason="needs finerkit[distributed]")
@@ -200,6 +200,17 @@ def test_one_client_writes_at_a_time(images, model, client, tmp_path, monkeypatc
             fk.analyze(images, model, tmp_path / "s.zarr", progress=False, client=client)
         other.kill()
     assert not (tmp_path / "s.zarr").exists()
+
+
+def test_the_command_line_takes_a_scheduler(images, client, tmp_path, capsys):
+    folder = str(Path(images["path"].values[0]).parents[1])
+    command = ["analyze", folder, "--store", str(tmp_path / "s.zarr"), "--image-size", "64", "--device", "cpu"]
+    client.write_scheduler_file(tmp_path / "scheduler.json")
+    for scheduler in (client.scheduler.address, str(tmp_path / "scheduler.json")):
+        assert cli.main([*command, "--scheduler", scheduler, "--overwrite"]) == 0
+        assert "120 of 120 photos analysed" in capsys.readouterr().out
+    assert cli.main([*command, "--scheduler", str(tmp_path / "nothing.json")]) == 2
+    assert "There is no scheduler file" in capsys.readouterr().err
 
 
 def test_only_a_client_will_do(images, model, tmp_path):

@@ -14,7 +14,7 @@ from species_study import HOSTILE, PAIRS, species_study
 
 import finerkit as fk
 from finerkit.similarity import confusion_counts
-from finerkit.widgets.exemplars import exemplars
+from finerkit.widgets.exemplars import _spread, exemplars
 from finerkit.widgets.page import embedded
 
 
@@ -116,6 +116,16 @@ def test_typical_photos_are_nearest_to_the_prototype(study):
     assert [e.image for e in chosen] == list(expected)
     study = xr.DataTree.from_dict({"images": study["images"].to_dataset()})
     assert [e.image for e in exemplars(study, "Alba duo", 2)] == list(study["images"].image.values[mine][:2])
+
+
+def test_of_very_many_photos_some_from_all_over_are_looked_at():
+    few, many = np.arange(5, 300), np.arange(100, 10_000, 3)
+    assert (_spread(few) == few).all()
+    spread = _spread(many)
+    assert len(spread) == len(set(spread)) == 512
+    assert set(spread) <= set(many)
+    assert spread[0] == many[0]
+    assert spread[-1] == many[-1]
 
 
 def test_mistakes_are_counted_both_ways(explorer, study):
