@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from finerkit import store as disk
 from finerkit.batches import compute
 from finerkit.features import features_task
+from finerkit.lock import check_held
 from finerkit.study_model import class_names, model_attrs
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def run_here(path: Place, model: Model, chunks: list[Chunk], tell: Callable[[int
     found = compute([chunk.to_compute for chunk in chunks], model, task_of(group, model), tell)
 
     def write(chunk: Chunk, values: dict[str, np.ndarray], failed: dict[int, str]) -> None:
+        check_held(path)
         write_features(group, chunk, values)
         disk.write_status(path, chunk.start, chunk.status_with(failed))
 

@@ -13,12 +13,13 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 from filelock import FileLock, Timeout
 
-from finerkit.places import Place, is_local
+from finerkit.places import Place, is_local, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,10 +65,32 @@ def _refusal(there: Place, who: str = "Another process", more: str = "") -> Bloc
     return BlockingIOError(f"{who} is writing to {str(there)!r}: wait until it is done, then run this again.{more}")
 
 
+#: Leases of this process by address, and the threads that hold them.
+_held: dict[str, tuple[_Lease, int]] = {}
+
+
+def check_held(there: Place) -> None:
+    """Raise BlockingIOError if this process held the right to write to a place and lost it, asleep for a while say."""
+    if not is_local(there) and text(there) in _held:
+        _held[text(there)][0].check()
+
+
+def _lost(there: Place) -> BlockingIOError:
+    return BlockingIOError(
+        f"This process could not say for {LEASE:.0f} s that it was alive, so another may have taken over "
+        f"{str(there)!r}. Run this again once that is done."
+    )
+
+
 @contextmanager
 def _lease(there: Place) -> Iterator[None]:
+    mine = _held.get(text(there))
+    if mine is not None and mine[1] == threading.get_ident():  # within a block of the same thread
+        yield
+        return
     lease = _Lease(there)
     lease.acquire()
+    _held[text(there)] = (lease, threading.get_ident())
     done = threading.Event()
     renewing = threading.Thread(target=lease.renew_until, args=(done,), name="finerkit-lease", daemon=True)
     renewing.start()
@@ -76,12 +99,19 @@ def _lease(there: Place) -> Iterator[None]:
     finally:
         done.set()
         renewing.join()
+        del _held[text(there)]
         kept = lease.release()
     if not kept:
-        raise BlockingIOError(
-            f"Another process took over {str(there)!r} while this one was writing to it and could not say that it was "
-            f"alive for {LEASE:.0f} s. Run this again once the other is done: what is not right is made anew."
-        )
+        raise _lost(there)
+
+
+def machine() -> str:
+    """Where a process number means this process: host, since when it runs, and which processes are seen there."""
+    seen = [socket.gethostname()]
+    for fact, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", Path.readlink)):
+        with suppress(OSError):  # other systems than Linux
+            seen.append(str(read(Path(fact))).strip())
+    return " ".join(seen)
 
 
 class _Holder(NamedTuple):
@@ -98,6 +128,7 @@ class _Lease:
         self._there = there
         self._object = there.with_name(f".{there.name}.lock")
         self._token = uuid.uuid4().hex
+        self._renewed = time.monotonic()
 
     def acquire(self) -> None:
         """Take the lease, waiting `PATIENCE` for another's to end."""
@@ -110,9 +141,17 @@ class _Lease:
     def renew_until(self, done: threading.Event) -> None:
         """Go on saying that its holder is alive."""
         while not done.wait(LEASE / 5):
-            with suppress(OSError):  # the network may be away for a moment
-                if self._is_mine():
-                    self._object.write_bytes(self._note())
+            with suppress(Exception):  # the network may be away for a moment, whatever its client then raises
+                if not self._is_mine():
+                    self._renewed = float("-inf")
+                    return
+                self._object.write_bytes(self._note())
+                self._renewed = time.monotonic()
+
+    def check(self) -> None:
+        """Raise BlockingIOError if it has run out: another may be writing."""
+        if time.monotonic() - self._renewed > LEASE:
+            raise _lost(self._there)
 
     def release(self) -> bool:
         """Give it back; False if another has taken it meanwhile."""
@@ -125,7 +164,9 @@ class _Lease:
         """Write the object where there is none, which the file system sees to."""
         try:
             self._object.fs.pipe_file(self._object.path, self._note(), mode="create")
-        except FileExistsError:
+        except OSError:  # FileExistsError, or what the file system's client makes of a server's refusal
+            if self._holder() is None and not self._object.parent.exists():
+                raise
             return False
         return True
 
@@ -138,7 +179,7 @@ class _Lease:
         return self._is_mine()
 
     def _note(self) -> bytes:
-        holder = {"token": self._token, "host": socket.gethostname(), "pid": os.getpid(), "until": time.time() + LEASE}
+        holder = {"token": self._token, "host": machine(), "pid": os.getpid(), "until": time.time() + LEASE}
         return json.dumps(holder).encode()
 
     def _holder(self) -> _Holder | None:
@@ -159,7 +200,7 @@ class _Lease:
         holder = self._holder()
         if holder is None:
             return False  # given back just now: it can be created
-        died = holder.host == socket.gethostname() and not psutil.pid_exists(holder.pid)
+        died = holder.host == machine() and not psutil.pid_exists(holder.pid)
         return died or holder.until < time.time()
 
     def _refused(self) -> BlockingIOError:
@@ -167,5 +208,5 @@ class _Lease:
         if holder is None:
             return _refusal(self._there)
         left = max(0.0, holder.until - time.time())
-        who = f"Another process ({holder.pid} on {holder.host!r:.80})"
+        who = f"Another process ({holder.pid} on {holder.host.partition(' ')[0]!r:.80})"
         return _refusal(self._there, who, f" If it is gone, its lock ends in {left:.0f} s.")

@@ -19,6 +19,7 @@ import xarray as xr
 
 from finerkit import store as disk
 from finerkit.blocks import rows_of
+from finerkit.features import NOT_FINITE
 from finerkit.forward import embed, features_group, run_here
 from finerkit.growth import adopt, are_changed, keep_work, lost_photos, try_again
 from finerkit.image_tables import RESERVED
@@ -26,7 +27,7 @@ from finerkit.images import read_images, usable, warn_unusable
 from finerkit.lock import writing
 from finerkit.models import Model, load_model
 from finerkit.names import choice
-from finerkit.places import exists, is_between, is_local, place, recover, remove, replace, scratch
+from finerkit.places import clear, exists, is_between, is_local, place, recover, remove, replace, scratch
 from finerkit.predictions import own, trained, warn_indistinct, write_tables
 from finerkit.species import HEADS, need_two_species, usable_labels
 from finerkit.study_model import class_names, model_attrs, remember
@@ -170,6 +171,7 @@ def _made(
     run: Run,
 ) -> xr.DataTree:
     """Bring the store to where it should be; nobody else writes to it meanwhile."""
+    recover(path)  # whoever had the lock before may have been killed
     known = _existing(path, images, identity, overwrite)  # again: another process may just have finished it
     if known == "other photos":
         _grow(path, images, model, settings, identity, keep_features)
@@ -180,16 +182,16 @@ def _made(
         _begin(path, images, model, settings, identity, _keeps(keep_features, len(images.image), model, path))
     else:
         disk.update_images(path, images)
-    if known == "finished" and not try_again(path, images):
-        return disk.open_study(path)
     before = _status(path)
+    if known == "finished" and not try_again(path, images) and _fitted_on(path, before) == _which(before):
+        return disk.open_study(path)
     embed(path, model, progress, run)
     found = disk.read_group(path, "images", "status", "species", settings["groups"]).load()
     known_bad = np.where(usable(images), found["status"].values, "ok")  # read_images has warned of the others
     warn_unusable(found.assign(status=("image", known_bad)), "could not be analysed")
     if not usable(found).any():
         raise ValueError("None of the photos could be analysed: /images/status in the store says why.")
-    fresh = known != "finished" or bool((usable(found) & (before != "ok")).any())
+    fresh = known != "finished" or _fitted_on(path, before) != _which(found["status"].values)
     if fresh:
         _fit(path, found, model, settings, progress)
     study = disk.open_study(path)
@@ -210,7 +212,7 @@ def _fit(path: Place, images: xr.Dataset, model: Model, settings: dict[str, Any]
         options = {k: settings[k] for k in ("folds", "seed", "C")} | {"groups": settings["groups"] or None}
         judged = trained(embedding, images, head, progress=progress, **options)
     write_tables(path, images, judged, model_attrs(model))
-    disk.write_root(path, complete=True)
+    disk.write_root(path, complete=True, fitted_on=_which(images["status"].values))
     disk.finish(path)
 
 
@@ -315,7 +317,19 @@ def _existing(path: Place, images: xr.Dataset, identity: dict[str, Any], overwri
 
 def _is_behind(path: Place, images: xr.Dataset) -> bool:
     """Whether a finished store lacks something that is known of the same photos now."""
-    return disk.changed_columns(path, images) != [] or bool((usable(images) & (_status(path) != "ok")).any())
+    status = _status(path)
+    waiting = usable(images) & (status != "ok") & (status != NOT_FINITE)
+    return disk.changed_columns(path, images) != [] or bool(waiting.any()) or _fitted_on(path, status) != _which(status)
+
+
+def _fitted_on(path: Place, status: np.ndarray) -> str:
+    """Which photos the head knows, see `_which`; older studies do not say, and mean those that are "ok" in `status`."""
+    return str(disk.read_root(path).get("fitted_on") or _which(status))
+
+
+def _which(status: np.ndarray) -> str:
+    """Short hash of which photos are "ok"."""
+    return hashlib.sha256(np.packbits(status == "ok").tobytes()).hexdigest()[:16]
 
 
 def _status(path: Place) -> np.ndarray:
@@ -367,7 +381,7 @@ def _part(path: Place) -> Iterator[Place]:
     try:
         yield part
     finally:
-        remove(part)
+        clear(part, path)
 
 
 def _keeps(keep: bool | int | str, photos: int, model: Model, path: Place) -> bool:

@@ -7,6 +7,7 @@ they do not share (object stores cannot rename, and have no folders) is here.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -26,6 +27,7 @@ _options: dict[str, dict[str, Any]] = {}
 
 #: Other machines write to the same bucket: what a listing said before says nothing now.
 _FRESH = {"use_listings_cache": False}
+_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs"})
 
 #: Endings of the names, after a dot and the name of a place, of what lies beside it while it is replaced.
 _FORMER, _NOTE = ".former", ".replaced-by"
@@ -49,24 +51,30 @@ def place(store: str | os.PathLike[str] | UPath, options: Mapping[str, Any] | No
     Raises
     ------
     ValueError
-        If the kind of address is not known, or the package for it is not installed.
+        If the kind of address is not known, the package for it is not installed, or it names a whole bucket.
     """
     if isinstance(store, Path):
         return store
     address = str(store)
     if not isinstance(store, UPath) and "://" not in address:
         return Path(store)
+    protocol, _, name = address.partition("://")
+    if protocol in ("", "file", "local"):
+        return Path(UPath(address).path)
+    address = f"{protocol}://" + re.sub("/{2,}", "/", name).rstrip("/")  # one spelling, which parents and options share
     given = dict(options or {}) | (dict(store.storage_options) if isinstance(store, UPath) else {})
     if given:
         _options[address] = given
     try:
-        there = UPath(address, **(_FRESH | _options.get(address, {})))
-        return Path(there.path) if there.protocol in ("", "file", "local") else there
+        there = UPath(address, **(_FRESH if protocol in _BUCKETS else {}) | _options.get(address, {}))
     except (ImportError, ValueError) as error:
         raise ValueError(
             f"The address {address!r} cannot be used ({error}). Expected a folder, or an address such as "
             "'s3://bucket/name.zarr' (pip install 'finerkit[s3]') or 'gs://bucket/name.zarr' ('finerkit[gcs]')."
         ) from error
+    if not there.name:
+        raise ValueError(f"{address!r} is a whole bucket. Expected a name in it: {address + '/name.zarr'!r}.")
+    return there
 
 
 def is_local(there: Place) -> bool:
@@ -95,13 +103,16 @@ def exists(there: Place) -> bool:
     if is_local(there):
         return there.exists()
     try:
-        return there.exists()
+        there.fs.info(there.path)  # `exists` of some file systems takes every failure for a no
+    except FileNotFoundError:
+        return False
     except Exception as error:  # whatever the file system's client raises, without credentials for example
         raise ConnectionError(
             f"The address {str(there)!r} cannot be reached ({type(error).__name__}: {error}). Expected a bucket "
             "that is there and credentials for it: in the configuration of its own tools, or as options of a "
             f"upath.UPath({str(there)!r}, ...)."
         ) from error
+    return True
 
 
 def zarr_store(there: Place) -> Path | FsspecStore:
@@ -122,6 +133,12 @@ def remove(there: Place) -> None:
         shutil.rmtree(there, ignore_errors=True)
     elif exists(there):
         there.fs.rm(there.path, recursive=True)
+
+
+def clear(part: Place, there: Place) -> None:
+    """Remove what was made to take a place, unless it is still needed to `recover` it."""
+    if is_local(there) or not is_between(there):
+        remove(part)
 
 
 def copy(source: Place, target: Place) -> None:
@@ -185,9 +202,13 @@ def recover(there: Place) -> None:
 def _copy_over(there: Place) -> None:
     """Do what the note beside a place says; doing it again does no harm."""
     part = _named_in(_note(there))
-    if exists(part):
-        remove(there)
-        copy(part, there)
+    if not exists(part):
+        raise FileNotFoundError(
+            f"{str(part)!r} is gone, which was to take the place of {str(there)!r}. If what is there is right, remove "
+            f"{str(_note(there))!r}."
+        )
+    remove(there)
+    copy(part, there)
     _note(there).unlink()
     remove(part)
 

@@ -18,7 +18,7 @@ from zarr.codecs import ZstdCodec
 
 from finerkit import places
 from finerkit._version import __version__
-from finerkit.lock import writing
+from finerkit.lock import check_held, writing
 from finerkit.pairs import plain_text
 from finerkit.trust import check_groups, check_version, refuse_links, telling_damage
 
@@ -87,30 +87,32 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
     attrs = read_root(path)
     check_version(path, attrs, SCHEMA_VERSION)
     refuse_links(path)
-    _recover_traits(path)
+    between = {traits.name for traits in _recover_traits(path)}
     with _quiet(), telling_damage(path):  # zarr also notes folders that an interruption left without metadata
         where = places.zarr_store(path)
         tree = xr.open_datatree(where, engine="zarr", chunks={}, consolidated=False, zarr_format=3)
-    if not attrs.get("complete"):
+    if attrs.get("complete") is False:
         for group in {"species", "predictions"} & set(tree.children):
             del tree[group]  # a head that was being fitted, perhaps half written
     check_groups(path, tree)
     tree.encoding["source"] = places.text(path)
     for kind in ("comparisons", "traits"):
         for name, node in list(tree[kind].children.items()) if kind in tree.children else []:
-            if name.startswith(".") or (kind == "comparisons" and not node.attrs.get("complete")):
+            undone = name in between if kind == "traits" else not node.attrs.get("complete")
+            if undone or name.startswith("."):
                 del tree[kind][name]  # interrupted: asked again, it is computed again
             else:
                 node.attrs["study"] = places.text(path)
     return _plain_tree(tree)
 
 
-def _recover_traits(path: Place) -> None:
-    """Bring back traits that a process was replacing when it was killed."""
+def _recover_traits(path: Place) -> list[Place]:
+    """Bring back traits that a process was replacing when it was killed; returns those that cannot be read yet."""
     if left := places.interrupted(path / "traits"):
         with suppress(OSError), writing(path):  # read-only, or somebody is at it: the others can be read
             for traits in left:
                 places.recover(traits)
+    return [traits for traits in left if places.is_between(traits)]
 
 
 def _plain_tree(tree: xr.DataTree) -> xr.DataTree:
@@ -281,6 +283,7 @@ def write_status(store: Place, start: int, status: np.ndarray, group: str = "ima
 
     Only one thread of one process may do so: its file holds the status of other chunks too.
     """
+    check_held(store)
     handle = zarr.open_group(places.zarr_store(store), path=group, mode="r+", use_consolidated=False)
     handle["status"][start : start + len(status)] = status.astype(np.dtypes.StringDType())
 

@@ -1,5 +1,6 @@
 """Analysis on a dask cluster: equal to the bit to one process, whatever happens to the workers."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -205,7 +206,7 @@ def test_one_client_writes_at_a_time(images, model, client, tmp_path, monkeypatc
 def test_the_command_line_takes_a_scheduler(images, client, tmp_path, capsys):
     folder = str(Path(images["path"].values[0]).parents[1])
     command = ["analyze", folder, "--store", str(tmp_path / "s.zarr"), "--image-size", "64", "--device", "cpu"]
-    client.write_scheduler_file(tmp_path / "scheduler.json")
+    (tmp_path / "scheduler.json").write_text(json.dumps({"address": client.scheduler.address}))
     for scheduler in (client.scheduler.address, str(tmp_path / "scheduler.json")):
         assert cli.main([*command, "--scheduler", scheduler, "--overwrite"]) == 0
         assert "120 of 120 photos analysed" in capsys.readouterr().out

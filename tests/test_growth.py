@@ -1,5 +1,6 @@
 """Studies whose photos change: only what is new is computed, nothing is lost, and one process writes at a time."""
 
+import contextlib
 import hashlib
 import itertools
 import shutil
@@ -149,6 +150,39 @@ def test_growing_that_was_interrupted_leaves_the_old_study(photos, model, path, 
     assert not list(path.parent.glob("*.part"))
     assert again(photos, model, path)["species"]["count"].sum() == 37
     assert computed() == 1
+
+
+def test_whoever_waited_for_a_killed_writer_mends_what_it_left(photos, model, path, monkeypatch):
+    """The other was killed between its two renames while this one waited for the lock."""
+    draw(SPECIES[1], 300).save(photos / SPECIES[1] / "300.png")
+
+    @contextlib.contextmanager
+    def waited(there):
+        there.rename(places._former(there))
+        yield
+
+    monkeypatch.setattr(pipeline, "writing", waited)
+    study = again(photos, model, path)
+    assert study["species"]["count"].sum() == 37
+    assert not places._former(path).exists()
+
+
+def test_photos_that_came_back_in_a_run_that_was_killed_enter_the_head(photos, model, path, monkeypatch):
+    lost = photos / SPECIES[1] / "00.png"
+    content = lost.read_bytes()
+    images = fk.read_images(photos, progress=False)
+    lost.unlink()
+    other = path.with_name("other.zarr")
+    with pytest.warns(fk.PhotoWarning):
+        fk.analyze(images, model, other, progress=False)
+    lost.write_bytes(content)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "_fit", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fk.analyze(images, model, other, progress=False)
+    study = fk.analyze(images, model, other, progress=False)
+    assert study["species"]["count"].sum() == 36
+    assert np.isfinite(study["predictions/logit"].values).all()
 
 
 def test_a_kill_between_two_renames_is_mended(path):

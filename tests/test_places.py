@@ -15,7 +15,7 @@ from samples import SPECIES, draw, write_photos
 from upath import UPath
 
 import finerkit as fk
-from finerkit import lock, pipeline, places
+from finerkit import lock, places
 from finerkit.traits import save
 
 pytestmark = [
@@ -138,16 +138,15 @@ def test_a_replacement_that_is_cut_short_is_finished_by_the_next(photos, model, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "remove", lambda _: None)  # a killed process cleans up nothing
-        if moment == "at the end":
-            patch.setattr(UPath, "unlink", cut)
+        if moment == "at the end":  # of the note: the lock goes
+            unlink = UPath.unlink
+            patch.setattr(UPath, "unlink", lambda p, **_: cut() if "replaced-by" in p.name else unlink(p))
         elif moment == "half way":
             patch.setattr(places, "copy", half)
         else:
             patch.setattr(places, "remove" if moment == "before the old one went" else "copy", cut)
         with pytest.raises(KeyboardInterrupt):
             analyze(photos, model, there)
-    there.with_name(".warblers.zarr.lock").unlink(missing_ok=True)
     assert places.is_between(there)
     assert fk.open_study(there)["images"].sizes["image"] == 37
     assert not places.is_between(there)
@@ -156,21 +155,44 @@ def test_a_replacement_that_is_cut_short_is_finished_by_the_next(photos, model, 
     assert not [name for name in names(there) if "/warblers.zarr/" not in name]
 
 
+@in_memory
+def test_traits_that_are_between_are_not_shown_until_they_are_whole(photos, model, there, monkeypatch):
+    traits = fk.find_traits(fk.compare(analyze(photos, model, there), SPECIES[0], progress=False), seed=0)
+    original = places.copy
+
+    def half(source, target):
+        original(source / "margin", target / "margin")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(places, "copy", half)
+        with pytest.raises(KeyboardInterrupt):
+            save(traits.assign_attrs(note="mine"))
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "PATIENCE", 0.1)
+        held = left_behind(there)
+        assert not fk.open_study(there)["traits"].children  # another process is at it
+        held.unlink()
+    (kept,) = fk.open_study(there)["traits"].children.values()
+    assert kept.attrs["note"] == "mine"
+    assert kept.to_dataset().sizes == traits.sizes
+    save(traits)
+    assert not [name for name in names(there) if ".saving-" in name or "replaced-by" in name]
+
+
+@in_memory
+def test_a_place_whose_part_is_gone_is_left_as_it_is(photos, model, there):
+    analyze(photos, model, there)
+    there.with_name(".warblers.zarr.replaced-by").write_text(".warblers.zarr-12345678.part")
+    with pytest.raises(FileNotFoundError, match="is gone, which was to take the place of"):
+        fk.open_study(there)
+    assert (there / "zarr.json").exists()
+
+
 def test_a_note_that_leads_elsewhere_is_refused(there):
     there.with_name(".warblers.zarr.replaced-by").write_text("../others")
     with pytest.raises(ValueError, match="was not written by finerkit: remove it"):
         fk.open_study(there)
-
-
-@in_memory
-def test_one_process_writes_at_a_time(photos, model, there, monkeypatch):
-    monkeypatch.setattr(lock, "PATIENCE", 0.1)
-    with (
-        lock.writing(there),
-        pytest.raises(BlockingIOError, match=r"Another process \(\d+ on .*is writing to .*lock ends"),
-    ):
-        analyze(photos, model, there)
-    assert analyze(photos, model, there)["species"]["count"].sum() == 36
 
 
 def left_behind(there, **holder):
@@ -184,20 +206,57 @@ def left_behind(there, **holder):
 def test_the_lock_of_a_process_that_is_gone_is_taken_over(there, holder, monkeypatch):
     monkeypatch.setattr(lock, "SETTLING", 0.01)
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    host = lock.socket.gethostname()
-    left = {"dead": {"host": host, "pid": int(dead.stdout)}, "silent": {"until": 1.0}, "garbled": {"pid": "<b>"}}
+    left = {
+        "dead": {"host": lock.machine(), "pid": int(dead.stdout)},
+        "silent": {"until": 1.0},
+        "garbled": {"pid": "<b>"},
+    }
     note = left_behind(there, **left[holder])
     with lock.writing(there):
         assert json.loads(note.read_text())["token"] != "theirs"
     assert not note.exists()
 
 
-def test_a_lock_that_is_held_elsewhere_is_respected_and_stays(there, monkeypatch):
+def test_a_lock_that_is_held_elsewhere_is_respected_and_stays(photos, model, there, monkeypatch):
     monkeypatch.setattr(lock, "PATIENCE", 0.1)
     note = left_behind(there)
-    with pytest.raises(BlockingIOError, match="1 on 'elsewhere'"), lock.writing(there):
-        pass
+    with pytest.raises(BlockingIOError, match=r"Another process \(1 on 'elsewhere'\) is writing to .*lock ends"):
+        analyze(photos, model, there)
     assert json.loads(note.read_text())["host"] == "elsewhere"
+    note.unlink()
+    with lock.writing(there), lock.writing(there):  # within each other, in one thread
+        pass
+    assert not note.exists()
+
+
+@in_memory
+def test_servers_refuse_a_lock_in_their_own_ways(there, monkeypatch):
+    monkeypatch.setattr(lock, "PATIENCE", 0.1)
+    left_behind(there)
+
+    def refuse(*_, **__):
+        raise OSError(22, "PreconditionFailed")
+
+    monkeypatch.setattr(type(there.fs), "pipe_file", refuse)
+    with pytest.raises(BlockingIOError, match="Another process"), lock.writing(there):
+        pass
+
+
+@in_memory
+def test_who_lost_the_lock_writes_no_more(photos, model, there, monkeypatch):
+    """As a laptop that was asleep."""
+    original = model.features
+    monkeypatch.setattr(lock, "LEASE", 0.2)
+    monkeypatch.setattr(lock._Lease, "renew_until", lambda *_: None)
+
+    def slow(pixels):
+        lock.time.sleep(0.02)
+        return original(pixels)
+
+    monkeypatch.setattr(model, "features", slow)
+    with pytest.raises(BlockingIOError, match="could not say for 0 s that it was alive"):
+        analyze(photos, model, there)
+    assert (fk.open_study(there)["images"].status == "pending").all()
 
 
 def test_a_lock_is_renewed_and_one_that_was_lost_is_told(there, monkeypatch):
@@ -207,7 +266,7 @@ def test_a_lock_is_renewed_and_one_that_was_lost_is_told(there, monkeypatch):
         first = json.loads(note.read_text())["until"]
         lock.time.sleep(0.4)
         assert json.loads(note.read_text())["until"] > first
-    with pytest.raises(BlockingIOError, match="Another process took over"), lock.writing(there):
+    with pytest.raises(BlockingIOError, match="another may have taken over"), lock.writing(there):
         left_behind(there)
 
 
@@ -217,6 +276,20 @@ def test_folders_stay_folders(tmp_path):
     there = places.place(f"file://{tmp_path}/s.zarr")
     assert isinstance(there, Path)
     assert there == tmp_path / "s.zarr"
+
+
+def test_addresses_have_one_spelling(bucket):
+    there = UPath("s3://studies/a/x.zarr", **bucket)
+    assert str(places.place(there)) == "s3://studies/a/x.zarr"
+    for same in ("s3://studies/a/x.zarr/", "s3://studies//a/x.zarr", "s3://studies/a//x.zarr"):
+        assert str(places.place(same)) == "s3://studies/a/x.zarr"
+        assert places.options_of(places.place(same)) == bucket
+
+
+def test_a_whole_bucket_is_no_place_for_a_study():
+    for address in ("s3://studies", "s3://studies/"):
+        with pytest.raises(ValueError, match=r"whole bucket. Expected a name in it: 's3://studies/name.zarr'"):
+            places.place(address)
 
 
 @pytest.mark.parametrize("address", ["nowhere://bucket/s.zarr", "abc://x"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -285,5 +286,9 @@ def _keep(study: xr.DataTree, found: xr.Dataset, name: str) -> xr.Dataset:
     if path is None:
         return found.assign_attrs(disk.provenance(**found.attrs))
     group = f"traits/{slug(name)}"
-    put(path, group, found)
+    try:
+        put(path, group, found)
+    except OSError as error:  # read-only, full, or another process is at it
+        warnings.warn(f"The traits are kept in memory only, since the store cannot be written: {error}", stacklevel=3)
+        return found.assign_attrs(disk.provenance(**found.attrs))
     return disk.read_group(path, group).load()

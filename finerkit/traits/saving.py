@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 from finerkit import store as disk
 from finerkit.lock import writing
 from finerkit.names import slug
-from finerkit.places import exists, is_local, place, remove, replace
+from finerkit.places import clear, exists, is_local, place, recover, remove, replace
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from finerkit.places import Place
+
+
+#: How folders begin in which traits are written before they take their place; hidden, so that none is shown.
+_DESK = ".saving-"
 
 
 def save(traits: xr.Dataset) -> Place:
@@ -70,17 +74,20 @@ def put(path: Place, group: str, traits: xr.Dataset) -> Place:
     pathlib.Path or upath.UPath
         The group.
     """
-    # Holds no group itself, so that nobody takes it for one.
-    desk = (path / group).with_name(f".saving-{uuid.uuid4().hex}")
+    there = path / group
     with writing(path):
+        recover(there)
+        for left in there.parent.glob(f"{_DESK}*"):  # of a process that was killed here
+            remove(left)
+        desk = there.with_name(f"{_DESK}{uuid.uuid4().hex}")
         try:
             disk.make_group(path, "traits")
             disk.write_group(desk, "new", traits)
-            replace(desk / "new", path / group)
+            replace(desk / "new", there)
         finally:
-            remove(desk)
+            clear(desk, there)
         disk.finish(path)
-    return path / group
+    return there
 
 
 def store_path(traits: xr.Dataset) -> Place | None:
