@@ -121,6 +121,16 @@ def compute(
         yield values, failed
 
 
+def compute_in_chunks(
+    paths: Sequence[str], size: int, model: Model, task: Task
+) -> Iterator[tuple[int, dict[str, np.ndarray], dict[int, str]]]:
+    """Like `compute`, for photos in a row, in chunks of `size`; yields where each begins, too."""
+    starts = range(0, len(paths), size)
+    found = compute([paths[start : start + size] for start in starts], model, task)
+    for start, (values, failed) in zip(starts, found, strict=True):
+        yield start, values, failed
+
+
 def run_photos(
     chunks: Sequence[Sequence[str]], preprocess: Preprocess, batch_size: int = 1, *, stand_back: bool = False
 ) -> Iterator[Batch]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from finerkit import store as disk
-from finerkit.batches import Task, compute
+from finerkit.batches import Task, compute_in_chunks
 from finerkit.evidence import cam_evidence
 from finerkit.features import feature_chunks
 from finerkit.similarity import head_species
@@ -121,8 +121,5 @@ def _explained(
         return {"evidence": evidence, "logit": logit}
 
     task = Task(run, {"evidence": (shape, "float32"), "logit": (shape[:1], "float32")}, "evidence", NOT_FINITE)
-    paths = photos["path"].values
-    starts = range(0, len(paths), disk.CHUNK)
-    chunks = [paths[start : start + disk.CHUNK] for start in starts]
-    for start, (values, failed) in zip(starts, compute(chunks, model, task), strict=True):
+    for start, values, failed in compute_in_chunks(photos["path"].values, disk.CHUNK, model, task):
         yield start, values["evidence"], values["logit"], failed

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from finerkit import store as disk
-from finerkit.batches import Task, compute
+from finerkit.batches import Task, compute_in_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,10 +90,7 @@ def _stored(study: xr.DataTree, photos: xr.Dataset) -> Iterator[FeatureChunk]:
 
 
 def _computed(photos: xr.Dataset, model: Model) -> Iterator[FeatureChunk]:
-    paths = photos["path"].values
-    starts = range(0, len(paths), disk.CHUNK)
-    chunks = [paths[start : start + disk.CHUNK] for start in starts]
-    for start, (values, failed) in zip(starts, compute(chunks, model, features_task(model)), strict=True):
+    for start, values, failed in compute_in_chunks(photos["path"].values, disk.CHUNK, model, features_task(model)):
         yield FeatureChunk(start, values["feature_map"], values["embedding"], failed)
 
 

@@ -27,7 +27,7 @@ from finerkit.images import read_images, usable, warn_unusable
 from finerkit.lock import writing
 from finerkit.models import Model, load_model
 from finerkit.names import choice
-from finerkit.places import clear, exists, is_between, is_local, place, recover, remove, replace, scratch
+from finerkit.places import clear, exists, is_local, place, recover, remove, replace, scratch
 from finerkit.predictions import own, trained, warn_indistinct, write_tables
 from finerkit.species import HEADS, need_two_species, usable_labels
 from finerkit.study_model import class_names, model_attrs, remember
@@ -143,9 +143,7 @@ def analyze(
     settings = {"head": head, "folds": folds, "groups": groups or "", "C": float(C), "seed": seed}
     identity = _identity(images, model, settings, groups)
     path = _place(store)
-    if is_between(path):
-        with writing(path):
-            recover(path)
+    disk.mend(path)
     known = _existing(path, images, identity, overwrite)
     if known == "finished" and not _is_behind(path, images):
         return disk.open_study(path)

@@ -77,9 +77,7 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
         If it is not a finerkit study, of a newer version, damaged, or holds links that lead out of it.
     """
     path = places.place(store)
-    if places.is_between(path):
-        with writing(path):
-            places.recover(path)
+    mend(path)
     if not places.exists(path):
         raise FileNotFoundError(
             f"There is no study at {str(path)!r}. Make one with fk.analyze(images, store={str(path)!r})."
@@ -104,6 +102,13 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
             else:
                 node.attrs["study"] = places.text(path)
     return _plain_tree(tree)
+
+
+def mend(path: Place) -> None:
+    """Finish or undo the replacement of a study that a killed process left half done."""
+    if places.is_between(path):
+        with writing(path):
+            places.recover(path)
 
 
 def _recover_traits(path: Place) -> list[Place]:
@@ -180,16 +185,14 @@ def write_group(store: Place, group: str, data: xr.Dataset, **attrs: Any) -> Non
     data = data.copy()
     data.attrs = provenance(**data.attrs) | attrs
     data.attrs.pop("study", None)
-    with _quiet():
-        _storable(data).to_zarr(places.zarr_store(store), group=group, mode="w", zarr_format=3, consolidated=False)
+    _write(store, group, data)
 
 
 def add_to_group(store: Place, group: str, data: xr.Dataset, **attrs: Any) -> None:
     """Add variables and attrs to a group whose larger arrays are there already."""
     stamp = provenance(**data.attrs) if data.attrs else {}
     data = data.drop_vars(data.coords).assign_attrs(stamp | attrs)
-    with _quiet():
-        _storable(data).to_zarr(places.zarr_store(store), group=group, mode="a", zarr_format=3, consolidated=False)
+    _write(store, group, data, mode="a")
 
 
 class ChunkedGroup:
@@ -234,7 +237,7 @@ class ChunkedGroup:
             write_group(
                 store, group, xr.Dataset(coords={"image": images.astype(object), **(coords or {})}), **(attrs or {})
             )
-        handle = zarr.open_group(places.zarr_store(store), path=group, mode="r+", use_consolidated=False)
+        handle = _group(store, group)
         self._arrays = {}
         for name, others in dims.items():
             if resume and name in handle:
@@ -255,7 +258,7 @@ class ChunkedGroup:
     @classmethod
     def existing(cls, store: Place, group: str) -> ChunkedGroup:
         """The arrays that a group already has."""
-        handle = zarr.open_group(places.zarr_store(store), path=group, mode="r+", use_consolidated=False)
+        handle = _group(store, group)
         names = [name for name, array in handle.arrays() if array.ndim > 1]
         return cls(store, group, {name: {} for name in names}, {}, np.empty(0), resume=True)
 
@@ -284,7 +287,7 @@ def write_status(store: Place, start: int, status: np.ndarray, group: str = "ima
     Only one thread of one process may do so: its file holds the status of other chunks too.
     """
     check_held(store)
-    handle = zarr.open_group(places.zarr_store(store), path=group, mode="r+", use_consolidated=False)
+    handle = _group(store, group)
     handle["status"][start : start + len(status)] = status.astype(np.dtypes.StringDType())
 
 
@@ -293,21 +296,17 @@ def write_pending(store: Place, group: str, data: xr.Dataset) -> None:
     data = data.copy()
     data.attrs = provenance(**data.attrs)
     data.attrs.pop("study", None)
-    encoding = {"status": {"chunks": (min(STATUS_CHUNK, data.sizes["image"]),)}}
-    with _quiet():
-        _storable(data).to_zarr(
-            places.zarr_store(store), group=group, mode="w", zarr_format=3, consolidated=False, encoding=encoding
-        )
+    _write(store, group, data, encoding={"status": {"chunks": (min(STATUS_CHUNK, data.sizes["image"]),)}})
 
 
 def make_group(store: Place, group: str) -> None:
     """Make a group where there is none yet."""
-    zarr.open_group(places.zarr_store(store), path=group, mode="a", zarr_format=3, use_consolidated=False)
+    _group(store, group, mode="a")
 
 
 def mark_complete(store: Place, group: str) -> None:
     """Say in the attrs of a group that all of it is there."""
-    zarr.open_group(places.zarr_store(store), path=group, mode="r+", use_consolidated=False).attrs.update(complete=True)
+    _group(store, group).attrs.update(complete=True)
 
 
 def update_images(store: Place, images: xr.Dataset) -> None:
@@ -342,7 +341,7 @@ def set_head(store: Place, settings: Mapping[str, Any], identity: Mapping[str, A
     Traits stay, since people name and edit them; their attrs say when and from what they were made.
     """
     write_root(store, **settings, identity=dict(identity), complete=False)
-    handle = zarr.open_group(places.zarr_store(store), mode="r+", use_consolidated=False)
+    handle = _group(store)
     for group in ("comparisons", "predictions", "species"):
         if group in handle:
             del handle[group]
@@ -357,9 +356,22 @@ def finish(store: Place) -> None:
 def read_root(store: Place) -> dict[str, Any]:
     """Attrs of the whole study; empty if there is no store there."""
     try:
-        return dict(zarr.open_group(places.zarr_store(store), mode="r", zarr_format=3, use_consolidated=False).attrs)
+        return dict(_group(store, mode="r").attrs)
     except (FileNotFoundError, ValueError, KeyError):
         return {}
+
+
+def _group(store: Place, group: str = "", mode: str = "r+") -> zarr.Group:
+    """A group as Zarr sees it, by its own metadata: the consolidated ones may be older."""
+    return zarr.open_group(places.zarr_store(store), path=group, mode=mode, zarr_format=3, use_consolidated=False)
+
+
+def _write(store: Place, group: str, data: xr.Dataset, **options: Any) -> None:
+    """Write a dataset as a group, by default in the place of what is there."""
+    with _quiet():
+        _storable(data).to_zarr(
+            places.zarr_store(store), group=group, zarr_format=3, consolidated=False, **({"mode": "w"} | options)
+        )
 
 
 def _storable(data: xr.Dataset) -> xr.Dataset:

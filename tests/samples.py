@@ -1,5 +1,6 @@
 """Small photos and studies that several test modules share."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,18 @@ def write_photos(root: Path, per_species=6):
             size = ((96, 72), (64, 96), (80, 80))[i % 3]
             draw(species, i, size).save(folder / f"{i:02}.png")
     return root
+
+
+def stops_at(batch, features):
+    """A model's `features` that are interrupted, as by Ctrl-C, at a batch (the first is 0); later ones go on."""
+    calls = itertools.count()
+
+    def interrupted(pixels):
+        if next(calls) == batch:
+            raise KeyboardInterrupt
+        return features(pixels)
+
+    return interrupted
 
 
 def random_pair(folder, photos=3, references=3, grid=(5, 7), seed=0):

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from samples import SPECIES, draw, write_photos
+from samples import SPECIES, draw, stops_at, write_photos
 
 import finerkit as fk
 from finerkit import growth, lock, pipeline, places
@@ -204,15 +204,8 @@ def test_features_that_were_not_kept_stay_so(photos, model, tmp_path, computed):
 def test_an_interruption_after_growing_goes_on(photos, model, path, monkeypatch):
     for i in range(300, 306):
         draw(SPECIES[1], i).save(photos / SPECIES[1] / f"{i}.png")
-    original, calls = model.features, itertools.count()
-
-    def interrupted(pixels):
-        if next(calls) == 1:
-            raise KeyboardInterrupt
-        return original(pixels)
-
     with monkeypatch.context() as patch:
-        patch.setattr(model, "features", interrupted)
+        patch.setattr(model, "features", stops_at(1, model.features))
         with pytest.raises(KeyboardInterrupt):
             again(photos, model, path)
     assert (fk.open_study(path)["images"].status == "pending").sum() == 6

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from samples import SPECIES, draw, write_photos
+from samples import SPECIES, draw, stops_at, write_photos
 from upath import UPath
 
 import finerkit as fk
@@ -89,15 +89,9 @@ def test_the_whole_job_at_an_address(photos, model, there, tmp_path):
 
 @in_memory
 def test_an_interrupted_run_goes_on_and_a_study_grows(photos, model, there, tmp_path, monkeypatch):
-    original, calls = model.features, itertools.count()
-
-    def interrupted(pixels):
-        if next(calls) == 17:
-            raise KeyboardInterrupt
-        return original(pixels)
-
+    original = model.features
     with monkeypatch.context() as patch:
-        patch.setattr(model, "features", interrupted)
+        patch.setattr(model, "features", stops_at(17, original))
         with pytest.raises(KeyboardInterrupt):
             analyze(photos, model, there)
     assert (fk.open_study(there)["images"].status == "ok").sum() == 32  # the first chunk

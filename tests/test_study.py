@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 import zarr
-from samples import SPECIES, draw, write_photos
+from samples import SPECIES, draw, stops_at, write_photos
 
 import finerkit as fk
 from finerkit import pipeline, study_model
@@ -460,14 +460,8 @@ def equal_arrays(a, b):
 def test_an_interrupted_run_goes_on_and_ends_the_same(photos, model, finished, tmp_path, monkeypatch):
     images = fk.read_images(photos)
     path = tmp_path / "resumed.zarr"
-    original, calls = model.features, itertools.count()
-
-    def interrupted(pixels):
-        if next(calls) == 18:  # in the second chunk of 32
-            raise KeyboardInterrupt
-        return original(pixels)
-
-    monkeypatch.setattr(model, "features", interrupted)
+    original = model.features
+    monkeypatch.setattr(model, "features", stops_at(18, original))  # in the second chunk of 32
     with pytest.raises(KeyboardInterrupt):
         fk.analyze(images, model, path, progress=False)
     half = fk.open_study(path)
