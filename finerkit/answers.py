@@ -131,7 +131,7 @@ def _opened(path: Place, group: str, data: xr.Dataset) -> tuple[disk.ChunkedGrou
             return arrays, [s for s in every if pending[s : s + disk.CHUNK].any()]
     waiting = np.full(data.sizes["image"], disk.PENDING, object)
     dims = {"evidence": {d: data.sizes[d] for d in ("species", "y", "x")}, "logit": {"species": data.sizes["species"]}}
-    disk.write_pending(path, group, data.assign(status=("image", waiting)))
+    disk.write_group(path, group, data.assign(status=("image", waiting)))
     arrays = disk.ChunkedGroup(
         path,
         group,

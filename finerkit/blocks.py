@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import xarray as xr
+    import zarr
 
-#: Numbers in one block (float32: 4 MB).
-BLOCK = 2**20
+#: Numbers in one block (float32: 1 MB); larger ones make fits no faster.
+BLOCK = 2**18
+
+#: Rows that a block has at least: with fewer, the weights they are multiplied by would be read all the time.
+FEWEST = 100
 
 #: Embeddings of more numbers than this are read from disk by block.
 IN_MEMORY = 2**23
@@ -64,18 +67,20 @@ class Spool:
 Embedding = np.ndarray | Spool
 
 
-def rows_of(array: xr.DataArray, folder: Path) -> Embedding:
+def rows_of(array: zarr.Array, folder: Path) -> Embedding:
     """Rows of a stored array (image, feature): in memory while they are few, else spooled to disk."""
-    if array.size <= IN_MEMORY:
-        return array.values
-    spool = Spool(array.shape[1], folder)
-    for at in row_blocks(np.arange(len(array)), array.shape[1]):
-        spool.append(array[at[0] : at[-1] + 1].values)
+    count, width = array.shape
+    if count * width <= IN_MEMORY:
+        return array[:]
+    spool, chunk = Spool(width, folder), array.chunks[0]
+    step = chunk * max(1, BLOCK // (chunk * width))
+    for start in range(0, count, step):
+        spool.append(array[start : start + step])
     return spool
 
 
 def row_blocks(rows: np.ndarray, *widths: int) -> Iterator[np.ndarray]:
-    """Cut positions into blocks so that rows of any of these `widths` make `BLOCK` numbers at most.
+    """Cut positions into blocks so that rows of any of these `widths` make about `BLOCK` numbers at most.
 
     Parameters
     ----------
@@ -84,7 +89,7 @@ def row_blocks(rows: np.ndarray, *widths: int) -> Iterator[np.ndarray]:
     widths
         Numbers per row of what will be held at once.
     """
-    step = max(1, BLOCK // max(widths))
+    step = max(FEWEST, BLOCK // max(widths))
     for start in range(0, len(rows), step):
         yield rows[start : start + step]
 

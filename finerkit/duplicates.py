@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from finerkit.photo import checksum
 
@@ -32,9 +33,9 @@ def duplicate_of(images: xr.Dataset) -> np.ndarray:
 def _contents(images: xr.Dataset) -> dict[int, str]:
     """SHA-256 of the files of usable photos that may have a copy, by position; read now where it is not known."""
     prints = images["fingerprint"].values
-    good = [i for i in np.flatnonzero(images["status"].values == "ok") if prints[i]]
-    _, which, count = np.unique(prints[good].astype(str), return_inverse=True, return_counts=True)
-    alike = [i for i, n in zip(good, count[which], strict=True) if n > 1]
+    good = np.flatnonzero((images["status"].values == "ok") & (prints != ""))
+    which, _ = pd.factorize(prints[good].astype(object))
+    alike = good[np.bincount(which)[which] > 1].tolist()
     known = images["sha256"].values if "sha256" in images else [""] * len(prints)
     contents = {i: known[i] or checksum(images["path"].values[i]) for i in alike}
     return {i: content for i, content in contents.items() if content}
@@ -57,10 +58,15 @@ def warn_duplicates(images: xr.Dataset) -> None:
 
 def _contradictions(images: xr.Dataset) -> Iterable[tuple[tuple[str, str], tuple[str, str]]]:
     """Pairs of (id, species) with the same bytes and different species; photos of unknown species contradict none."""
+    copies = images["duplicate_of"].values
+    copied = {first for first in copies if first}
+    either = np.array([name in copied for name in images["image"].values]) | (copies != "")
+    some = images[["duplicate_of", "species"]].isel(image=either)
     labelled: dict[str, tuple[str, str]] = {}
-    columns = (images[v].values.tolist() for v in ("image", "duplicate_of", "species"))
-    rows = [(name, copied or name, species) for name, copied, species in zip(*columns, strict=True) if species]
-    for name, content, species in rows:
+    for name, first, species in zip(*(some[v].values for v in ("image", "duplicate_of", "species")), strict=True):
+        if not species:
+            continue
+        content = first or name
         known = labelled.setdefault(content, (name, species))
         if known[1] != species:
             yield known, (name, species)

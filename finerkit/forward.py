@@ -97,21 +97,19 @@ def run_here(path: Place, model: Model, chunks: list[Chunk], tell: Callable[[int
             writing.result()
 
 
-def embed(path: Place, model: Model, progress: bool, run: Run = run_here) -> None:
-    """Fill ``/features`` for every chunk that still has pending photos; `run` says where."""
-    images = disk.read_group(path, "images", "status", "path")
-    chunks = _pending_chunks(images)
+def embed(path: Place, paths: np.ndarray, model: Model, progress: bool, run: Run = run_here) -> None:
+    """Fill ``/features`` for every chunk that still has pending photos, which lie at `paths`; `run` says where."""
+    status = disk.read_text(path, "images", "status")
+    chunks = _pending_chunks(status, paths)
     if not chunks:
         return
-    features_group(path, images, model)
-    done = int((images.status == "ok").sum())
+    done = int((status == "ok").sum())
     total = done + sum(len(chunk.pending) for chunk in chunks)
     with tqdm(total=total, initial=done, desc="embedding photos", unit="photo", disable=not progress) as bar:
         run(path, model, chunks, bar.update)
 
 
-def _pending_chunks(images: xr.Dataset) -> list[Chunk]:
-    status, paths = images["status"].values.astype(object), images["path"].values
+def _pending_chunks(status: np.ndarray, paths: np.ndarray) -> list[Chunk]:
     parts = [slice(s, s + disk.CHUNK) for s in range(0, len(status), disk.CHUNK)]
     return [Chunk(p.start, status[p], paths[p]) for p in parts if (status[p] == disk.PENDING).any()]
 
@@ -131,7 +129,7 @@ def write_features(group: disk.ChunkedGroup, chunk: Chunk, values: dict[str, np.
     group.write(chunk.start, **values)
 
 
-def features_group(path: Place, images: xr.Dataset, model: Model, resume: bool = True) -> disk.ChunkedGroup:
+def features_group(path: Place, images: xr.Dataset, model: Model) -> disk.ChunkedGroup:
     """The arrays that the forward pass fills: embeddings, feature maps where kept, logits of the network's own head."""
     attrs = disk.read_root(path)
     rows, columns = model.grid
@@ -141,6 +139,4 @@ def features_group(path: Place, images: xr.Dataset, model: Model, resume: bool =
         dims["feature_map"] = {"y": rows, "x": columns, "feature": model.n_features}
     if attrs["head"] == "model" and model.own_head is None:
         dims["own_logit"] = {"class": len(class_names(model))}
-    return disk.ChunkedGroup(
-        path, "features", dims, dtypes, images.image.values, attrs=model_attrs(model), resume=resume
-    )
+    return disk.ChunkedGroup(path, "features", dims, dtypes, images.image.values, attrs=model_attrs(model))

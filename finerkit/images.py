@@ -120,7 +120,7 @@ def read_images(
         **{name: _column(entries[name]) for name in entries},
     }
     variables = {name: _variable(values) for name, values in variables.items()}
-    images = xr.Dataset(variables, {"image": np.array(ids, object)})
+    images = xr.Dataset(variables, {"image": _variable(ids)})
     images.attrs = {"root": _storable(str(base)), "finerkit_version": __version__}
     images["width"].attrs = images["height"].attrs = {
         "units": "pixel",
@@ -283,7 +283,7 @@ def _unique_ids(ids: Iterable[str]) -> list[str]:
 
 def _storable(text: str) -> str:
     """Text that can be written as UTF-8; undecodable bytes of a file name are shown escaped."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _column(values: pd.Series) -> np.ndarray:

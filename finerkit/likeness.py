@@ -11,9 +11,9 @@ import numpy as np
 from scipy.special import softmax
 
 from finerkit.blocks import row_blocks
-from finerkit.mistakes import Answers, count_answers, positions
+from finerkit.labels import positions, usable_labels
+from finerkit.mistakes import Answers, count_answers
 from finerkit.names import resolve
-from finerkit.species import usable_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

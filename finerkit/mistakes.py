@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from finerkit.labels import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -57,12 +59,6 @@ class Answers(NamedTuple):
         known, asked = self.own * self.species + self.said, own * self.species + said
         at = np.minimum(np.searchsorted(known, asked), len(known) - 1)
         return np.where(known[at] == asked, self.photos[at], 0)
-
-
-def positions(labels: Iterable[object], names: Iterable[object]) -> np.ndarray:
-    """Positions (label,) of labels among `names`; -1 where it is none of them."""
-    place = {str(name): i for i, name in enumerate(names)}
-    return np.array([place.get(str(label), -1) for label in labels], np.int64)
 
 
 def count_answers(own: np.ndarray, said: np.ndarray, species: int) -> Answers:
@@ -137,7 +133,7 @@ def name_confused(answers: Answers, names: np.ndarray) -> str:
 
 def warn_few(labels: np.ndarray, folds: int) -> None:
     """Name, in one `SpeciesWarning`, the species with fewer photos than folds."""
-    species, count = np.unique(labels.astype(str), return_counts=True)
+    species, count = counted(labels)
     few = species[count < folds]
     if len(few):
         warnings.warn(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Texts that are handled at once, and photos per chunk of text on disk.
+TEXTS = 2**12
 
 
 def as_pair(pair: Any) -> xr.Dataset:
@@ -45,14 +51,18 @@ def as_pair(pair: Any) -> xr.Dataset:
     return plain_text(pair)
 
 
-def plain_text(data: xr.Dataset, once: dict[str, str] | None = None) -> xr.Dataset:
+def plain_text(data: xr.Dataset, known: dict[str, np.ndarray] | None = None) -> xr.Dataset:
     """Turn text read from Zarr into object arrays in memory, which compare, sort and cast as everyone is used to.
 
-    Equal texts are one object, also over several calls with the same `once`: ids and species recur in every group.
+    Equal texts of a variable are one object; with the same `known` also over several calls, which it is filled by: ids
+    and species recur in every group.
     """
-    once = {} if once is None else once
-    text = {name: v for name, v in data.variables.items() if v.dtype.kind == "T"}
-    plain = {name: text_variable(_objects(v.values, once), v.dims, v.attrs) for name, v in text.items()}
+    known = {} if known is None else known
+    plain = {}
+    for name, v in data.variables.items():
+        if v.dtype.kind == "T":
+            known[str(name)] = _objects(v, known.get(str(name)))
+            plain[name] = text_variable(known[str(name)], v.dims, v.attrs)
     return data.assign_coords({n: v for n, v in plain.items() if n in data.coords}).assign(
         {n: v for n, v in plain.items() if n not in data.coords}
     )
@@ -63,8 +73,29 @@ def text_variable(text: np.ndarray, dims: Any = "image", attrs: Any = None) -> x
     return xr.Variable(dims, text, attrs, fastpath=True)
 
 
-def _objects(text: np.ndarray, once: dict[str, str]) -> np.ndarray:
-    return np.array([once.setdefault(t, t) for t in text.ravel().tolist()], object).reshape(text.shape)
+def _objects(text: xr.Variable, known: np.ndarray | None) -> np.ndarray:
+    """Text as objects, read in parts; those of `known`, where it says the same at the same place."""
+    objects = np.empty(text.shape, object)
+    if known is None or known.shape != text.shape:
+        known = objects
+    for at in _parts(text):
+        once: dict[str, str] = {}
+        here, there = text[at].values, np.asarray(known[at], object)
+        pairs = zip(here.ravel().tolist(), there.ravel().tolist(), strict=True)
+        same = [k if k == t else once.setdefault(t, t) for t, k in pairs]
+        objects[at] = np.array(same, object).reshape(here.shape)
+    return objects
+
+
+def _parts(text: xr.Variable) -> Iterator[tuple[slice, ...]]:
+    """Cut along the first dim, into whole chunks."""
+    if not text.shape:
+        yield ()
+        return
+    chunk = text.chunks[0][0] if text.chunks else 1
+    step = chunk * max(1, TEXTS // max(1, chunk))
+    for start in range(0, text.shape[0], step):
+        yield (slice(start, start + step),)
 
 
 def typed_names(names: Any) -> list[str] | None:

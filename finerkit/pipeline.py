@@ -24,14 +24,16 @@ from finerkit.forward import embed, features_group, run_here
 from finerkit.growth import adopt, are_changed, keep_work, lost_photos, try_again
 from finerkit.image_tables import RESERVED
 from finerkit.images import read_images, usable, warn_unusable
+from finerkit.labels import need_two_species, usable_labels
 from finerkit.lock import writing
 from finerkit.models import Model, load_model
 from finerkit.names import choice
+from finerkit.pairs import text_variable
 from finerkit.places import clear, exists, is_local, place, recover, remove, replace, scratch
 from finerkit.predictions import own, trained, warn_indistinct, write_tables
-from finerkit.species import HEADS, need_two_species, usable_labels
+from finerkit.species import HEADS
 from finerkit.study_model import class_names, model_attrs, remember
-from finerkit.trust import refuse_links
+from finerkit.trust import check_version, refuse_links
 
 if TYPE_CHECKING:
     import os
@@ -146,7 +148,7 @@ def analyze(
     disk.mend(path)
     known = _existing(path, images, identity, overwrite)
     if known == "finished" and not _is_behind(path, images):
-        return disk.open_study(path)
+        return disk.open_place(path, images)
     with writing(path):
         return _made(path, images, model, settings, identity, keep_features, overwrite, progress, run)
 
@@ -182,17 +184,18 @@ def _made(
         disk.update_images(path, images)
     before = _status(path)
     if known == "finished" and not try_again(path, images) and _fitted_on(path, before) == _which(before):
-        return disk.open_study(path)
-    embed(path, model, progress, run)
-    found = disk.read_group(path, "images", "status", "species", settings["groups"]).load()
-    known_bad = np.where(usable(images), found["status"].values, "ok")  # read_images has warned of the others
-    warn_unusable(found.assign(status=("image", known_bad)), "could not be analysed")
+        return disk.open_place(path, images)
+    embed(path, images["path"].values, model, progress, run)
+    found = images.assign(status=text_variable(_status(path)))
+    news = found["status"].values.copy()
+    news[~usable(images)] = "ok"  # read_images has warned of these
+    warn_unusable(images.assign(status=text_variable(news)), "could not be analysed")
     if not usable(found).any():
         raise ValueError("None of the photos could be analysed: /images/status in the store says why.")
     fresh = known != "finished" or _fitted_on(path, before) != _which(found["status"].values)
     if fresh:
         _fit(path, found, model, settings, progress)
-    study = disk.open_study(path)
+    study = disk.open_place(path, images)
     if fresh:
         warn_indistinct(study)
     return study
@@ -201,11 +204,12 @@ def _made(
 def _fit(path: Place, images: xr.Dataset, model: Model, settings: dict[str, Any], progress: bool) -> None:
     """Fit the species head on the embeddings, and keep it with its predictions."""
     disk.set_head(path, settings, disk.read_root(path)["identity"])  # what an older head said goes
-    features = disk.read_group(path, "features")
+    features = disk.ChunkedGroup.existing(path, "features")
     embedding = rows_of(features["embedding"], scratch(path))
     head = settings["head"]
     if head == "model":
-        judged = own(embedding, images, class_names(model), model.own_head, features.get("own_logit"))
+        own_logit = features["own_logit"] if "own_logit" in features.names else None
+        judged = own(embedding, images, class_names(model), model.own_head, own_logit)
     else:
         options = {k: settings[k] for k in ("folds", "seed", "C")} | {"groups": settings["groups"] or None}
         judged = trained(embedding, images, head, progress=progress, **options)
@@ -248,7 +252,7 @@ def _identity(images: xr.Dataset, model: Model, settings: dict[str, Any], groups
     """What must agree for a store to be continued."""
     columns = ["species", *([groups] if groups else [])]
     rows = [images["image"].values.tolist(), images["fingerprint"].values.tolist() if "fingerprint" in images else []]
-    rows += [images[c].values.astype(str).tolist() for c in columns]
+    rows += [np.asarray(images[c].values, None if images[c].dtype == object else str).tolist() for c in columns]
     digest = _digest(rows)
     made_by = {k: v for k, v in model_attrs(model).items() if k not in ("model", "pretrained")}
     names = {"class_names": _short_hash(class_names(model))} if settings["head"] == "model" else {}
@@ -287,6 +291,7 @@ def _existing(path: Place, images: xr.Dataset, identity: dict[str, Any], overwri
     attrs = disk.read_root(path)
     if not isinstance(attrs.get("identity"), dict):
         raise FileExistsError(f"{str(path)!r} exists and is not a finerkit study: choose another store=.")
+    check_version(path, attrs, disk.SCHEMA_VERSION)
     refuse_links(path)
     theirs = {"precision": "float32"} | attrs["identity"]  # studies of before did not say
     differs = [k for k in identity if theirs.get(k) != identity[k]]
@@ -331,7 +336,7 @@ def _which(status: np.ndarray) -> str:
 
 
 def _status(path: Place) -> np.ndarray:
-    return disk.read_group(path, "images", "status")["status"].values
+    return disk.read_text(path, "images", "status")
 
 
 def _begin(
@@ -364,10 +369,11 @@ def _grow(
 def _lay_out(
     part: Place, images: xr.Dataset, model: Model, settings: dict[str, Any], identity: dict[str, Any], keep: bool
 ) -> None:
-    status = np.where(usable(images), disk.PENDING, images.status.values.astype(object))
-    disk.write_pending(part, "images", images.assign(status=("image", status)))
+    status = images["status"].values.astype(object)
+    status[usable(images)] = disk.PENDING
+    disk.write_group(part, "images", images.assign(status=text_variable(status)))
     disk.write_root(part, **model_attrs(model), **settings, features_kept=keep, identity=identity, complete=False)
-    features_group(part, images, model, resume=False)
+    features_group(part, images, model)
 
 
 @contextmanager

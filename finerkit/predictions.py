@@ -11,21 +11,22 @@ from tqdm.auto import tqdm
 
 from finerkit import store as disk
 from finerkit.blocks import row_blocks
+from finerkit.labels import counted, members, need_two_species, positions, usable_labels
 from finerkit.likeness import taken_for
-from finerkit.mistakes import SpeciesWarning, count_answers, name_confused, positions, warn_few
+from finerkit.mistakes import SpeciesWarning, count_answers, name_confused, warn_few
+from finerkit.pairs import text_variable
 from finerkit.species import (
     Head,
     constant_features,
     fit_head,
     held_out_heads,
-    members,
-    need_two_species,
     prototypes,
-    usable_labels,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import zarr
 
     from finerkit.blocks import Embedding
     from finerkit.places import Place
@@ -91,7 +92,7 @@ def trained(
     rows = np.flatnonzero(labels != "")
     warn_few(labels[rows], folds)
     together = members(images[groups].values[rows]) if groups else None
-    work = len(rows) * embedding.shape[1] * len(np.unique(labels[rows].astype(str)))
+    work = len(rows) * embedding.shape[1] * len(counted(labels[rows])[0])
     with _bar(folds + 1, progress, long=kind == "linear" and work > _LONG) as bar:
         head = fit_head(embedding, labels[rows], kind, C, rows)
         bar.update()
@@ -120,7 +121,7 @@ def own(
     images: xr.Dataset,
     classes: tuple[str, ...],
     linear: tuple[np.ndarray, np.ndarray] | None,
-    own_logit: xr.DataArray | None,
+    own_logit: zarr.Array | None,
 ) -> Judgement:
     """Take the network's own classes; nothing is trained.
 
@@ -140,7 +141,7 @@ def own(
     species = _table(names, embedding, usable_labels(images))
     species.attrs = {"head": "model", "cross_validated": False}
     if linear is None:
-        return Judgement(species, lambda at: own_logit[at[0] : at[-1] + 1].values)
+        return Judgement(species, lambda at: own_logit[at[0] : at[-1] + 1])
     head = Head(names, *(part.astype(np.float64) for part in linear))
     species["weight"] = (("species", "feature"), linear[0], {"units": "logit per feature"})
     species["bias"] = ("species", linear[1], {"units": "logit"})
@@ -238,8 +239,8 @@ def _predicted(
         predicted[at[certain]] = names[np.nanargmax(logits[certain], 1)]
         put(int(at[0]), logits.astype(np.float32))
     species = _with_recall(judged.species, labels, predicted)
-    coords = {"image": images["image"].values.astype(object), "species": names}
-    return species, xr.Dataset({"predicted": ("image", predicted)}, coords, species.attrs)
+    coords = {"image": text_variable(images["image"].values), "species": names}
+    return species, xr.Dataset({"predicted": text_variable(predicted)}, coords, species.attrs)
 
 
 def _with_recall(species: xr.Dataset, labels: np.ndarray, predicted: np.ndarray) -> xr.Dataset:

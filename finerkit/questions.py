@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 
 from finerkit.images import usable
+from finerkit.labels import usable_labels
 from finerkit.names import choice, resolve
 from finerkit.pairs import typed_names
 from finerkit.similarity import MEASURES, head_species, similar_species
-from finerkit.species import usable_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

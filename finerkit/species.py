@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from finerkit.blocks import IN_MEMORY, class_means, moments
-from finerkit.mistakes import positions, warn_few
+from finerkit.labels import coded, members, positions, usable_labels
+from finerkit.mistakes import warn_few
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def fit_head(
         Species in alphabetical order; in float64, very large heads in float32.
     """
     rows = np.arange(len(labels)) if rows is None else rows
-    species, classes = np.unique(labels.astype(str), return_inverse=True)
+    species, classes = coded(labels)
     mean, scale = moments(embedding, rows)
     scale = _divisors(mean, scale)
     features = len(mean)
@@ -83,7 +84,7 @@ def fit_head(
 
         weight, bias = fit_softmax(Problem(embedding, rows, classes, mean, scale, C))
     else:
-        weight, bias = _logistic((embedding[rows].astype(np.float64) - mean) / scale, labels.astype(str), C)
+        weight, bias = _logistic((embedding[rows].astype(np.float64) - mean) / scale, classes, C)
     dtype = np.float32 if weight.size > _LARGE_HEAD else np.float64
     raw = (weight / scale).astype(dtype)
     return Head(species, raw, (bias - raw @ mean).astype(dtype))
@@ -111,14 +112,14 @@ def constant_features(embedding: Embedding, rows: np.ndarray) -> int:
     return int((~_varies(*moments(embedding, rows))).sum())
 
 
-def _logistic(Z: np.ndarray, labels: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray]:
+def _logistic(Z: np.ndarray, classes: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray]:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            fitted = LogisticRegression(C=C, max_iter=2000).fit(Z, labels)
+            fitted = LogisticRegression(C=C, max_iter=2000).fit(Z, classes)
         except ConvergenceWarning:
             warnings.simplefilter("ignore", ConvergenceWarning)
-            fitted = LogisticRegression(C=C, max_iter=2000).fit(Z, labels)
+            fitted = LogisticRegression(C=C, max_iter=2000).fit(Z, classes)
             warnings.warn(
                 "The species head did not converge in 2000 steps; its logits may be off. Try fewer features, "
                 "head='nearest_mean', or a smaller C.",
@@ -164,7 +165,7 @@ def cross_validate(
         Naming the species with fewer photos than folds.
     """
     warn_few(labels, folds)
-    species = np.unique(labels.astype(str))
+    species, _ = coded(labels)
     logits = np.full((len(labels), len(species)), np.nan)
     for test, head in held_out_heads(embedding, labels, kind, folds, groups, seed, C):
         logits[np.ix_(test, np.searchsorted(species, head.species))] = head.logits(embedding[test])
@@ -207,7 +208,7 @@ def held_out_heads(
         warnings.filterwarnings("ignore", message="The least populated class")  # `cross_validate` says it, with names
         parts = list(splitter.split(labels, _stratifiable(labels, folds), groups))
     for train, test in parts:
-        if len(np.unique(labels[train])) >= 2:
+        if len(coded(labels[train])[0]) >= 2:
             yield test, fit_head(embedding, labels[train], kind, C, train if rows is None else rows[train])
 
 
@@ -250,9 +251,9 @@ def held_out_heads_of(study: xr.DataTree) -> Iterator[tuple[np.ndarray, Head]]:
 
 
 def _stratifiable(labels: np.ndarray, folds: int) -> np.ndarray:
-    """Labels for stratified folds; all the same where every species is rare, which scikit-learn would refuse."""
-    names, count = np.unique(labels.astype(str), return_counts=True)
-    return labels.astype(str) if count.max() >= folds else np.full(len(labels), names[0])
+    """Classes for stratified folds; all the same where every species is rare, which scikit-learn would refuse."""
+    _, classes = coded(labels)
+    return classes if np.bincount(classes).max() >= folds else np.zeros(len(labels), int)
 
 
 def prototypes(embedding: Embedding, labels: np.ndarray, species: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -261,27 +262,3 @@ def prototypes(embedding: Embedding, labels: np.ndarray, species: np.ndarray) ->
     rows = np.flatnonzero(classes >= 0)
     mean = class_means(embedding, rows, classes[rows], len(species))
     return mean, np.bincount(classes[rows], minlength=len(species))
-
-
-def members(groups: np.ndarray) -> np.ndarray:
-    """Groups as text; a photo whose group is unknown is a group of its own."""
-    text = groups.astype(str)
-    return np.array([g if g not in ("", "nan", "NaT") else f"\0{i}" for i, g in enumerate(text)])
-
-
-def usable_labels(images: xr.Dataset) -> np.ndarray:
-    """Species of each photo as text, "" where unknown or where the photo cannot be used."""
-    return np.where(images["status"].values.astype(str) == "ok", images["species"].values.astype(str), "")
-
-
-def need_two_species(labels: np.ndarray) -> None:
-    """Raise ValueError unless the labels, "" left out, name at least two species."""
-    names, count = np.unique(labels[labels != ""], return_counts=True)
-    if len(names) >= 2:
-        return
-    found = f"only {str(names[0])!r} ({count[0]} photos)" if len(names) else "no photo with a species name"
-    raise ValueError(
-        f"A species head compares at least two species. Got {found} instead: add photos of its look-alikes, or "
-        "explain the "
-        "network's own classes with analyze(..., head='model')."
-    )

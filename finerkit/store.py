@@ -19,7 +19,7 @@ from zarr.codecs import ZstdCodec
 from finerkit import places
 from finerkit._version import __version__
 from finerkit.lock import check_held, writing
-from finerkit.pairs import plain_text
+from finerkit.pairs import TEXTS, plain_text, text_variable
 from finerkit.trust import check_groups, check_version, refuse_links, telling_damage
 
 if TYPE_CHECKING:
@@ -34,15 +34,15 @@ SCHEMA_VERSION = 1
 #: Photos per chunk of arrays. A feature map of 14 x 14 x 1280 in float16 makes chunks of 16 MB before compression.
 CHUNK = 32
 
-#: Photos per chunk of ``status``, of which one process writes parts: few files, so that a study opens at once.
-STATUS_CHUNK = 4096
-
 PENDING = "pending"
 
 #: Variables of tables that are larger than this (logits of many photos for many species) are read when used.
 SMALL_BYTES = 2**27
 
 _COMPRESSION = ZstdCodec(level=1)
+
+#: Options of opening a store; indexes of text as Zarr keeps it would take several times its memory.
+_LAZY = {"chunks": {}, "consolidated": False, "create_default_indexes": False}
 
 
 def provenance(**more: Any) -> dict[str, Any]:
@@ -82,13 +82,24 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
         raise FileNotFoundError(
             f"There is no study at {str(path)!r}. Make one with fk.analyze(images, store={str(path)!r})."
         )
+    return open_place(path)
+
+
+def open_place(path: Place, like: xr.Dataset | None = None) -> xr.DataTree:
+    """Open the study at a place; text that is the same in `like`, its photos as they are in memory, is not read twice.
+
+    Raises
+    ------
+    ValueError
+        See `open_study`.
+    """
     attrs = read_root(path)
     check_version(path, attrs, SCHEMA_VERSION)
     refuse_links(path)
     between = {traits.name for traits in _recover_traits(path)}
     with _quiet(), telling_damage(path):  # zarr also notes folders that an interruption left without metadata
         where = places.zarr_store(path)
-        tree = xr.open_datatree(where, engine="zarr", chunks={}, consolidated=False, zarr_format=3)
+        tree = xr.open_datatree(where, engine="zarr", zarr_format=3, **_LAZY)
     if attrs.get("complete") is False:
         for group in {"species", "predictions"} & set(tree.children):
             del tree[group]  # a head that was being fitted, perhaps half written
@@ -101,7 +112,7 @@ def open_study(store: str | os.PathLike[str]) -> xr.DataTree:
                 del tree[kind][name]  # interrupted: asked again, it is computed again
             else:
                 node.attrs["study"] = places.text(path)
-    return _plain_tree(tree)
+    return _plain_tree(tree, like)
 
 
 def mend(path: Place) -> None:
@@ -120,18 +131,27 @@ def _recover_traits(path: Place) -> list[Place]:
     return [traits for traits in left if places.is_between(traits)]
 
 
-def _plain_tree(tree: xr.DataTree) -> xr.DataTree:
-    """Small tables in memory, text everywhere as `plain_text`."""
-    once: dict[str, str] = {}
+def _plain_tree(tree: xr.DataTree, like: xr.Dataset | None = None) -> xr.DataTree:
+    """Small tables in memory, text everywhere as `plain_text`, which takes what is the same from `like`."""
+    known = {} if like is None else {str(n): v.values for n, v in like.variables.items() if v.dtype == object}
     for node in tree.subtree:
         small = node.path.strip("/") in {"images", "species", "predictions"}
         data = node.to_dataset(inherit=False)
         if small and any(v.chunks for v in data.variables.values()):
             numbers = {n: v for n, v in data.data_vars.items() if v.dtype.kind != "T"}  # `plain_text` reads the others
             data = data.assign({n: v.load() for n, v in numbers.items() if v.nbytes <= SMALL_BYTES})
-        if small or any(v.dtype.kind == "T" for v in data.variables.values()):
-            node.dataset = plain_text(data, once)
+        if small or _unindexed(data) or any(v.dtype.kind == "T" for v in data.variables.values()):
+            node.dataset = _indexed(plain_text(data, known))
     return tree
+
+
+def _indexed(data: xr.Dataset) -> xr.Dataset:
+    """With the indexes that `_LAZY` leaves out."""
+    return data.assign_coords({name: data.variables[name] for name in _unindexed(data)})
+
+
+def _unindexed(data: xr.Dataset) -> list[str]:
+    return [str(name) for name in data.dims if name in data.coords and name not in data.xindexes]
 
 
 def read_group(store: Place, group: str, *only: str) -> xr.Dataset:
@@ -139,9 +159,15 @@ def read_group(store: Place, group: str, *only: str) -> xr.Dataset:
 
     The attr ``study`` says where it came from (it is not stored).
     """
-    data = xr.open_zarr(places.zarr_store(store), group=group, chunks={}, consolidated=False)
-    data = plain_text(data[[name for name in only if name in data]] if only else data)
+    data = xr.open_zarr(places.zarr_store(store), group=group, **_LAZY)
+    data = _indexed(plain_text(data[[name for name in only if name in data]] if only else data))
     return data.assign_attrs(study=places.text(store))
+
+
+def read_text(store: Place, group: str, name: str) -> np.ndarray:
+    """One text variable of a group (objects), without its coordinates."""
+    data = xr.open_zarr(places.zarr_store(store), group=group, **_LAZY)
+    return plain_text(data[[name]].reset_coords(drop=True))[name].values
 
 
 def as_study(study: xr.DataTree | str | os.PathLike[str]) -> xr.DataTree:
@@ -235,7 +261,7 @@ class ChunkedGroup:
     ) -> None:
         if not resume:
             write_group(
-                store, group, xr.Dataset(coords={"image": images.astype(object), **(coords or {})}), **(attrs or {})
+                store, group, xr.Dataset(coords={"image": text_variable(images), **(coords or {})}), **(attrs or {})
             )
         handle = _group(store, group)
         self._arrays = {}
@@ -267,6 +293,10 @@ class ChunkedGroup:
         """Names of the arrays."""
         return frozenset(self._arrays)
 
+    def __getitem__(self, name: str) -> zarr.Array:
+        """One array, of which slices are read."""
+        return self._arrays[name]
+
     def rows(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Read some images of one array, in the order asked for."""
         return self._arrays[name].oindex[rows]
@@ -291,14 +321,6 @@ def write_status(store: Place, start: int, status: np.ndarray, group: str = "ima
     handle["status"][start : start + len(status)] = status.astype(np.dtypes.StringDType())
 
 
-def write_pending(store: Place, group: str, data: xr.Dataset) -> None:
-    """Write a group whose photos are pending, with the chunks of ``status`` that `write_status` fills."""
-    data = data.copy()
-    data.attrs = provenance(**data.attrs)
-    data.attrs.pop("study", None)
-    _write(store, group, data, encoding={"status": {"chunks": (min(STATUS_CHUNK, data.sizes["image"]),)}})
-
-
 def make_group(store: Place, group: str) -> None:
     """Make a group where there is none yet."""
     _group(store, group, mode="a")
@@ -319,12 +341,11 @@ def update_images(store: Place, images: xr.Dataset) -> None:
 
 def changed_columns(store: Place, images: xr.Dataset) -> list[str]:
     """Names of what is known of photos now and was not, or otherwise, when they were written; not of the status."""
-    kept = xr.open_zarr(places.zarr_store(store), group="images", chunks={}, consolidated=False).data_vars
+    kept = xr.open_zarr(places.zarr_store(store), group="images", **_LAZY)
+    kept = kept.reset_coords(drop=True)
 
     def differs(name: str) -> bool:  # one at a time in memory
-        return name not in kept or not np.array_equal(
-            read_group(store, "images", name)[name].values, images[name].values
-        )
+        return name not in kept or not np.array_equal(plain_text(kept[[name]])[name].values, images[name].values)
 
     return [str(name) for name in images.data_vars if name != "status" and differs(str(name))]
 
@@ -366,11 +387,15 @@ def _group(store: Place, group: str = "", mode: str = "r+") -> zarr.Group:
     return zarr.open_group(places.zarr_store(store), path=group, mode=mode, zarr_format=3, use_consolidated=False)
 
 
-def _write(store: Place, group: str, data: xr.Dataset, **options: Any) -> None:
-    """Write a dataset as a group, by default in the place of what is there."""
+def _write(store: Place, group: str, data: xr.Dataset, mode: str = "w") -> None:
+    """Write a dataset as a group, by default in the place of what is there; text in chunks of `TEXTS`."""
+    data = _storable(data)
+    there = set(_group(store, group).array_keys()) if mode == "a" else set()  # these have their chunks
+    texts = {str(n): v.shape for n, v in data.variables.items() if v.dtype == object and v.ndim and v.size}
+    encoding = {n: {"chunks": (min(TEXTS, s[0]), *s[1:])} for n, s in texts.items() if n not in there}
     with _quiet():
-        _storable(data).to_zarr(
-            places.zarr_store(store), group=group, zarr_format=3, consolidated=False, **({"mode": "w"} | options)
+        data.to_zarr(
+            places.zarr_store(store), group=group, zarr_format=3, consolidated=False, mode=mode, encoding=encoding
         )
 
 

@@ -11,7 +11,8 @@ from torch import nn
 import finerkit as fk
 from finerkit import predictions
 from finerkit import store as disk
-from finerkit.mistakes import confused, count_answers, name_confused, positions
+from finerkit.labels import positions
+from finerkit.mistakes import confused, count_answers, name_confused
 
 
 def answers(table):

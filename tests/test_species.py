@@ -8,6 +8,7 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from finerkit.labels import coded, counted, usable_labels
 from finerkit.predictions import trained_tables
 from finerkit.species import cross_validate, fit_head, prototypes
 
@@ -152,3 +153,20 @@ def test_one_species_is_not_enough():
     X, y = blobs((8, 0))
     with pytest.raises(ValueError, match="at least two species. Got only 'species 0' .8 photos. instead: add photos"):
         tables(X, y)
+
+
+def test_labels_stay_the_objects_they_are_however_long_one_reason_is():
+    columns = {"status": ["ok", "a very long reason " * 20, "ok"], "species": ["Wren", "Robin", ""]}
+    images = xr.Dataset({k: ("image", np.array(v, object)) for k, v in columns.items()})
+    labels = usable_labels(images)
+    assert labels.dtype == object
+    assert labels.tolist() == ["Wren", "", ""]
+
+
+def test_classes_are_those_of_numpy():
+    labels = np.array(["b", "é", "a", "b", "B", "a b", "a"], object)
+    names, codes = coded(labels)
+    expected, inverse = np.unique(labels.astype(str), return_inverse=True)
+    assert names.tolist() == expected.tolist()
+    assert codes.tolist() == inverse.tolist()
+    assert counted(labels)[1].tolist() == np.bincount(inverse).tolist()

@@ -12,7 +12,7 @@ import zarr
 from samples import SPECIES, draw, stops_at, write_photos
 
 import finerkit as fk
-from finerkit import pipeline, study_model
+from finerkit import pairs, pipeline, study_model
 from finerkit import store as disk
 
 
@@ -80,6 +80,35 @@ def test_opened_studies_are_lazy_where_it_counts(study):
     assert study["features/embedding"].chunks is not None
     assert study["images/species"].values.dtype == object
     assert (study["images"].status == "ok").all()
+
+
+def test_text_is_in_memory_once(photos, model, tmp_path):
+    images = fk.read_images(photos, progress=False)
+    study = fk.analyze(images, model, tmp_path / "s.zarr", progress=False)
+    for name in ("path", "fingerprint", "sha256", "image"):
+        kept = study["images"][name].values
+        assert all(a is b for a, b in zip(kept, images[name].values, strict=True))
+    for group in ("features", "predictions"):
+        ids = study[group]["image"].values
+        assert all(a is b for a, b in zip(ids, images["image"].values, strict=True))
+    again = fk.open_study(tmp_path / "s.zarr")
+    ids = again["images"]["image"].values
+    assert all(a is b for a, b in zip(again["features"]["image"].values, ids, strict=True))
+    assert len({id(s) for s in again["images"]["status"].values}) == 1
+
+
+def test_text_is_read_and_written_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, "TEXTS", 4)
+    monkeypatch.setattr(pairs, "TEXTS", 6)  # not a multiple of what was written
+    ids = np.array([f"photo {i}" for i in range(11)], object)
+    data = xr.Dataset({"place": ("image", ids[::-1].copy())}, {"image": ids}).assign(one="text alone")
+    disk.write_group(tmp_path / "s.zarr", "images", data)
+    array = zarr.open_group(tmp_path / "s.zarr", path="images")["place"]
+    assert array.chunks == (4,)
+    back = disk.read_group(tmp_path / "s.zarr", "images")
+    assert back["place"].values.tolist() == ids[::-1].tolist()
+    assert back.sel(image="photo 7")["place"].item() == "photo 3"
+    assert back["one"].item() == "text alone"
 
 
 def test_embeddings_are_the_mean_of_the_kept_features_and_of_the_network(study, model):
@@ -369,7 +398,7 @@ def test_a_store_that_cannot_be_written_still_answers(study, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("read-only file system")
 
-    monkeypatch.setattr(disk, "write_pending", refuse)
+    monkeypatch.setattr(disk, "write_group", refuse)
     with pytest.warns(UserWarning, match="in memory only.*read-only file system"):
         pair = fk.compare(study, SPECIES[0], progress=False)
     np.testing.assert_allclose(pair.evidence.sum(("y", "x")) + pair.bias, pair.logit, atol=1e-4)

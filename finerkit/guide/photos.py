@@ -75,7 +75,7 @@ def _credit(one: xr.Dataset) -> str:
 
 def typical_in_study(study: xr.DataTree, species: str) -> list[str]:
     """Ids of a species' photos, the nearest to its mean embedding first."""
-    from finerkit.species import usable_labels
+    from finerkit.labels import usable_labels
 
     images = study["images"].to_dataset()
     ids = images["image"].values[usable_labels(images) == species]

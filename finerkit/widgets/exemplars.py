@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from finerkit.species import usable_labels
+from finerkit.labels import usable_labels
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -1,0 +1,58 @@
+"""Species of photos: names, as text objects, enter; classes that numbers can be counted by leave.
+
+Names stay the objects they are: as text of fixed width, one long name would make all of a large collection's large.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import xarray as xr
+
+
+def usable_labels(images: xr.Dataset) -> np.ndarray:
+    """Species of each photo (objects), "" where unknown or where the photo cannot be used."""
+    return np.where(images["status"].values == "ok", images["species"].values.astype(object), "")
+
+
+def coded(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Names (class,) that occur, sorted, and the class (label,) of each label: 0, 1, 2, ..."""
+    codes, names = pd.factorize(labels.astype(object), sort=True)
+    return names.astype(str), codes
+
+
+def counted(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Names (class,) that occur, sorted, and how often each does."""
+    names, codes = coded(labels)
+    return names, np.bincount(codes, minlength=len(names))
+
+
+def positions(labels: Iterable[object], names: Iterable[object]) -> np.ndarray:
+    """Positions (label,) of labels among `names`; -1 where it is none of them."""
+    place = {str(name): i for i, name in enumerate(names)}
+    return np.array([place.get(str(label), -1) for label in labels], np.int64)
+
+
+def members(groups: np.ndarray) -> np.ndarray:
+    """Groups as text; a photo whose group is unknown is a group of its own."""
+    text = groups.astype(str)
+    return np.array([g if g not in ("", "nan", "NaT") else f"\0{i}" for i, g in enumerate(text)])
+
+
+def need_two_species(labels: np.ndarray) -> None:
+    """Raise ValueError unless the labels, "" left out, name at least two species."""
+    names, count = counted(labels[labels != ""])
+    if len(names) >= 2:
+        return
+    found = f"only {str(names[0])!r} ({count[0]} photos)" if len(names) else "no photo with a species name"
+    raise ValueError(
+        f"A species head compares at least two species. Got {found} instead: add photos of its look-alikes, or "
+        "explain the "
+        "network's own classes with analyze(..., head='model')."
+    )
