@@ -42,6 +42,9 @@ class Asleep(nn.Module):
         self.seconds, self.out = seconds, nn.Identity()
         self.register_buffer("found", torch.randn(1, 1280, 14, 14))
 
+    def __deepcopy__(self, memo):
+        raise TypeError("there is one such device")
+
     def forward(self, x):
         time.sleep(self.seconds * len(x))
         return self.out(self.found * x[:, :1, :1, :1])  # every photo's own

@@ -6,11 +6,8 @@ Photos are decoded by a few threads ahead of the network, over the ends of chunk
 from __future__ import annotations
 
 import os
-import sys
-import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,9 +26,6 @@ if TYPE_CHECKING:
 #: Photos decoded ahead are twice this, or more where batches or the machine are large.
 _AHEAD = 8
 
-#: Niceness of decoding threads beside a network on the CPU.
-_NICE = 10
-
 
 @dataclass(frozen=True)
 class Task:
@@ -40,7 +34,8 @@ class Task:
     Attributes
     ----------
     run : callable
-        Takes pixels, uint8 (batch, S, S, 3), and returns arrays by name, their first dim along the batch.
+        Takes the network, or a copy of it, and pixels, uint8 (batch, S, S, 3); returns arrays by name, their first dim
+        along the batch.
     shapes : mapping
         Of each array the shape (less the batch) and type.
     finite : str
@@ -49,7 +44,7 @@ class Task:
         Why a photo failed of which it is not.
     """
 
-    run: Callable[[np.ndarray], dict[str, np.ndarray]]
+    run: Callable[[Model, np.ndarray], dict[str, np.ndarray]]
     shapes: Mapping[str, tuple[tuple[int, ...], str]]
     finite: str
     reason: str
@@ -99,19 +94,20 @@ def compute(
     failed : dict
         Index, within the chunk, to reason.
     """
+    from finerkit.crew import through  # imports torch, which readers of studies need not wait for
+
     chunks = [list(chunk) for chunk in chunks]
-    on_cpu = model.device.type == "cpu"
-    batches = run_photos(chunks, model.preprocess, model.batch_size, stand_back=on_cpu)
+    batches = run_photos(chunks, model.preprocess, model.batch_size)
+    found = through(batches, model, task.run)
     for chunk in chunks:
         values = {name: np.full((len(chunk), *shape), np.nan, dtype) for name, (shape, dtype) in task.shapes.items()}
         failed: dict[int, str] = {}
         last = not chunk
         while not last:
-            indices, pixels, reasons, last = next(batches)
+            (indices, _, reasons, last), arrays = next(found)
             failed |= reasons
-            if indices:
-                for name, array in task.run(pixels).items():
-                    values[name][indices] = array
+            for name, array in arrays.items():
+                values[name][indices] = array
             tell(len(indices) + len(reasons))
         judged = values[task.finite].reshape(len(chunk), -1)
         for i in np.flatnonzero(~np.isfinite(judged).all(1)):
@@ -131,9 +127,7 @@ def compute_in_chunks(
         yield start, values, failed
 
 
-def run_photos(
-    chunks: Sequence[Sequence[str]], preprocess: Preprocess, batch_size: int = 1, *, stand_back: bool = False
-) -> Iterator[Batch]:
+def run_photos(chunks: Sequence[Sequence[str]], preprocess: Preprocess, batch_size: int = 1) -> Iterator[Batch]:
     """Decode photos ahead of their use and hand them out in batches of ready pixels.
 
     Parameters
@@ -145,8 +139,6 @@ def run_photos(
         How photos become pixels.
     batch_size
         Photos per batch.
-    stand_back
-        Leave the cores to a network that needs them too.
 
     Yields
     ------
@@ -155,7 +147,7 @@ def run_photos(
     """
     workers = max(2, os.cpu_count() or 2)
     depth = 2 * max(workers, batch_size, _AHEAD)
-    pool = ThreadPoolExecutor(workers, "finerkit-decode", initializer=_stand_back if stand_back else None)
+    pool = ThreadPoolExecutor(workers, "finerkit-decode")
     jobs = (pool.submit(_pixels, path, preprocess) for chunk in chunks for path in chunk)
     ahead: deque[Future] = deque()
     try:
@@ -177,16 +169,6 @@ def run_photos(
                         indices, ready, failed = [], [], {}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _stand_back() -> None:
-    """Leave the cores to the network's threads, which wait for each other, where both need them.
-
-    Measured on 2 cores: decoding beside the network costs a tenth of the throughput rather than a sixth.
-    """
-    if sys.platform == "linux":  # where threads have priorities of their own
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _pixels(path: str, preprocess: Preprocess) -> np.ndarray | str:

@@ -178,7 +178,6 @@ def _pack(path: Place, run: str, model: Model, chunks: list[Chunk]) -> Parcel:
         options=options_of(path),
         run=run,
         photo=next((p for p in photos if Path(p).exists()), ""),
-        threads=torch.get_num_threads(),
         versions=versions(),
         identity=json.dumps(model_attrs(model)),
         model=_pickled({name: getattr(model, name) for name in made_of}, model.name),

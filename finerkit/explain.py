@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from finerkit.models import Model
 
+    #: Takes the network, or a copy of it, and pixels; returns evidence and logits.
+    Explain = Callable[[Model, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
 #: Status of photos whose features or gradients overflow.
 NOT_FINITE = "its evidence is not finite"
 
@@ -85,7 +88,7 @@ def _fine(study: xr.DataTree, head: xr.Dataset, layer: str | None, model: Model 
     layer = layer or finer_layer(model)
     weight, bias = head["weight"].values, head["bias"].values
     facts = {"layer": "features", "detail_layer": layer}
-    return _with_network(lambda pixels: fine_evidence(model, pixels, weight, bias, layer), model, facts)
+    return _with_network(lambda network, pixels: fine_evidence(network, pixels, weight, bias, layer), model, facts)
 
 
 def _gradcam(study: xr.DataTree, names: list[str], method: str, layer: str | None, model: Model | None) -> Plan:
@@ -98,26 +101,24 @@ def _gradcam(study: xr.DataTree, names: list[str], method: str, layer: str | Non
     classes = np.array([known.index(n) for n in names])
     head = None if study.attrs["head"] == "model" else (table["weight"].values, table["bias"].values)
 
-    def explain(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return gradcam_evidence(model, pixels, classes, layer, head, pointwise=method == "hirescam")
+    def explain(network: Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return gradcam_evidence(network, pixels, classes, layer, head, pointwise=method == "hirescam")
 
     return _with_network(explain, model, {"layer": layer})
 
 
-def _with_network(explain: Callable[[np.ndarray], tuple], model: Model, facts: dict[str, Any]) -> Plan:
+def _with_network(explain: Explain, model: Model, facts: dict[str, Any]) -> Plan:
     """A plan that runs the network; a blank photo tells the shape of the answer, and whether there is one."""
     side = model.preprocess.image_size
-    shape = explain(np.zeros((1, side, side, 3), np.uint8))[0].shape[1:]
+    shape = explain(model, np.zeros((1, side, side, 3), np.uint8))[0].shape[1:]
     return Plan(shape[1:], facts, lambda photos: _explained(photos, shape, explain, model))
 
 
-def _explained(
-    photos: xr.Dataset, shape: tuple[int, ...], explain: Callable[[np.ndarray], tuple], model: Model
-) -> Iterator[Chunk]:
+def _explained(photos: xr.Dataset, shape: tuple[int, ...], explain: Explain, model: Model) -> Iterator[Chunk]:
     """Explain chunk by chunk; `shape` is (class, y, x)."""
 
-    def run(pixels: np.ndarray) -> dict[str, np.ndarray]:
-        evidence, logit = explain(pixels)
+    def run(network: Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        evidence, logit = explain(network, pixels)
         return {"evidence": evidence, "logit": logit}
 
     task = Task(run, {"evidence": (shape, "float32"), "logit": (shape[:1], "float32")}, "evidence", NOT_FINITE)

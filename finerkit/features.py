@@ -107,7 +107,7 @@ def features_task(model: Model, *, maps: bool = True, own_logit: int = 0) -> Tas
         Number of classes of the network's own head, whose logits are asked for too; 0 for none.
     """
 
-    def run(pixels: np.ndarray) -> dict[str, np.ndarray]:
+    def run(model: Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
         cells, embedding = model.features(pixels)
         found = {"embedding": embedding}
         if maps:

@@ -280,6 +280,8 @@ class ChunkedGroup:
                 attributes={"units": units[name]} if units and name in units else {},
                 overwrite=True,
             )
+        # Zarr would look through each chunk for any value but NaN, in float16 for longer than it takes to compress it.
+        self._arrays = {name: array.with_config({"write_empty_chunks": True}) for name, array in self._arrays.items()}
 
     @classmethod
     def existing(cls, store: Place, group: str) -> ChunkedGroup:

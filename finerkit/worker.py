@@ -1,15 +1,10 @@
-"""What a dask worker does for `finerkit.cluster`: one chunk of photos and the parcel of a run enter; features leave.
-
-Nothing here imports torch before `embed_chunk` runs, so that its threads can be told how to wait.
-"""
+"""What a dask worker does for `finerkit.cluster`: one chunk of photos and the parcel of a run enter; features leave."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import io
-import os
 import re
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -29,17 +24,12 @@ if TYPE_CHECKING:
 
     from finerkit.models import Model
 
-if "torch" not in sys.modules:
-    # Workers share cores, and threads that spin while they wait for each other then take most of the time: measured, 30
-    # times (resnet18 at 64 pixels) and 3 times (the default network) as quick with two workers on two busy cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 #: Seconds until a worker must see the store as the client does; network file systems take their time.
 PATIENCE = 30.0
 
 _MUST_AGREE = ("torch", "timm", "pillow")
 
-#: One network runs at a time in a process: its threads are the worker's, and hooks must not see another's photos.
+#: One chunk is computed at a time in a process: its threads are the worker's, and the network is loaded once.
 _network = threading.Lock()
 
 _loaded: dict[str, Model] = {}
@@ -59,8 +49,6 @@ class Parcel:
         Name of this run, which the store bears while it lasts.
     photo : str
         One of the photos, which every worker must see.
-    threads : int
-        CPU threads of torch in the client's process.
     versions : dict
         Of the packages that results depend on.
     identity : str
@@ -73,7 +61,6 @@ class Parcel:
     options: dict[str, Any]
     run: str
     photo: str
-    threads: int
     versions: dict[str, str]
     identity: str
     model: bytes
@@ -98,7 +85,7 @@ def embed_chunk(start: int, status: np.ndarray, paths: np.ndarray, parcel: Parce
 
     store, chunk = place(parcel.store, parcel.options), Chunk(start, status, paths)
     _check_store(parcel, PATIENCE)
-    with _network, _threads(parcel.threads):
+    with _network, _threads():
         model = _model(parcel)
         group = disk.ChunkedGroup.existing(store, "features")
         ((values, failed),) = compute([chunk.to_compute], model, task_of(group, model))
@@ -176,17 +163,13 @@ def _me() -> str:
 
 
 @contextmanager
-def _threads(client: int) -> Iterator[None]:
-    """Give torch the threads of this worker, but at least two, unless the client has one alone.
-
-    dask tells libraries to use one. The convolutions of some networks differ in the last bits between one thread and
-    two, though not between two and more: so results are those of the client's process.
-    """
+def _threads() -> Iterator[None]:
+    """Let torch use the threads of this worker: dask tells libraries to use one."""
     import torch
     from distributed import get_worker
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1 if client == 1 else max(2, get_worker().state.nthreads))
+    torch.set_num_threads(get_worker().state.nthreads)
     try:
         yield
     finally:

@@ -91,7 +91,7 @@ def test_the_whole_job_at_an_address(photos, model, there, tmp_path):
 def test_an_interrupted_run_goes_on_and_a_study_grows(photos, model, there, tmp_path, monkeypatch):
     original = model.features
     with monkeypatch.context() as patch:
-        patch.setattr(model, "features", stops_at(17, original))
+        patch.setattr(model, "features", stops_at(35, original))
         with pytest.raises(KeyboardInterrupt):
             analyze(photos, model, there)
     assert (fk.open_study(there)["images"].status == "ok").sum() == 32  # the first chunk
@@ -99,10 +99,10 @@ def test_an_interrupted_run_goes_on_and_a_study_grows(photos, model, there, tmp_
     with monkeypatch.context() as patch:
         patch.setattr(model, "features", lambda pixels: (next(counted), original(pixels))[1])
         analyze(photos, model, there)
-        assert next(counted) == 2  # batches of two, of the four photos that were left
+        assert next(counted) == 4  # the photos that were left
         draw(SPECIES[1], 300).save(photos / SPECIES[1] / "300.png")
         analyze(photos, model, there)
-        assert next(counted) == 4
+        assert next(counted) == 6
     analyze(photos, model, tmp_path / "s.zarr")
     ours, theirs = (fk.open_study(p)["features/embedding"].values for p in (there, tmp_path / "s.zarr"))
     np.testing.assert_allclose(ours, theirs, rtol=1e-3)  # batches of other sizes, rounded to float16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from contextlib import contextmanager
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
 from finerkit.models.split import Split, guess_layout, to_cells
 from finerkit.names import choice, suggestion
@@ -16,7 +18,7 @@ from finerkit.names import choice, suggestion
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from finerkit.preprocess import Preprocess
 
@@ -113,10 +115,22 @@ class Model:
         prefix = f", {self.split.prefix_tokens} prefix tokens" if self.split.prefix_tokens else ""
         return f"{where} as {self.split.layout}{prefix}"
 
+    def twin(self) -> Model:
+        """The same network for another thread, over the same weights in memory.
+
+        Its modules are its own, so that hooks see no other's photos, and parameters can be frozen for one alone.
+        """
+        weights: dict[int, Tensor] = {id(b): b for b in self.module.buffers()}
+        weights |= {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in self.module.parameters()}
+        twin = copy.copy(self)
+        twin.module = copy.deepcopy(self.module, weights)
+        twin._run = torch.compile(twin.cells) if self.compiled else twin.cells  # noqa: SLF001 - one of us
+        return twin
+
     @property
     def batch_size(self) -> int:
-        """Photos per forward pass: few on a CPU, whose caches they then fit (measured: 3 x quicker than 16)."""
-        return 2 if self.device.type == "cpu" else 64
+        """Photos per forward pass: one on a CPU, where each core computes its own, which fits its cache."""
+        return 1 if self.device.type == "cpu" else 64
 
     def input(self, pixels: np.ndarray) -> Tensor:
         """Normalise uint8 pixels (batch, S, S, 3) to the network's input (batch, 3, S, S) on its device."""
