@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 
 def usable_labels(images: xr.Dataset) -> np.ndarray:
-    """Species of each photo (objects), "" where unknown or where the photo cannot be used."""
-    return np.where(images["status"].values == "ok", images["species"].values.astype(object), "")
+    """Species of each photo (text objects), "" where unknown or where the photo cannot be used."""
+    pairs = zip(images["status"].values, images["species"].values, strict=True)
+    return np.array([_text(name) if status == "ok" else "" for status, name in pairs], object)
+
+
+def _text(name: object) -> str:
+    """A name that somebody's own table may have as a number, or lack."""
+    return name if type(name) is str else "" if pd.isna(name) else str(name)
 
 
 def coded(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -156,11 +156,15 @@ def test_one_species_is_not_enough():
 
 
 def test_labels_stay_the_objects_they_are_however_long_one_reason_is():
-    columns = {"status": ["ok", "a very long reason " * 20, "ok"], "species": ["Wren", "Robin", ""]}
+    columns = {
+        "status": ["ok", "a very long reason " * 20, *["ok"] * 4],
+        "species": ["Wren", "Robin", "", None, np.nan, 7],
+    }
     images = xr.Dataset({k: ("image", np.array(v, object)) for k, v in columns.items()})
     labels = usable_labels(images)
     assert labels.dtype == object
-    assert labels.tolist() == ["Wren", "", ""]
+    assert labels.tolist() == ["Wren", "", "", "", "", "7"]
+    assert usable_labels(images.assign(species=("image", np.array(list("abcdef"))))).tolist() == ["a", "", *"cdef"]
 
 
 def test_classes_are_those_of_numpy():
