@@ -107,13 +107,13 @@ def features_task(model: Model, *, maps: bool = True, own_logit: int = 0) -> Tas
         Number of classes of the network's own head, whose logits are asked for too; 0 for none.
     """
 
-    def run(model: Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        cells, embedding = model.features(pixels)
+    def run(network: Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        cells, embedding = network.features(pixels)
         found = {"embedding": embedding}
         if maps:
             found["feature_map"] = cells
         if own_logit:
-            found["own_logit"] = model.logits(pixels)
+            found["own_logit"] = network.logits(pixels)
         return found
 
     shapes = {"embedding": ((model.n_features,), "float32")}

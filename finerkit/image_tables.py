@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from pyarrow import ArrowInvalid
 
+from finerkit.labels import as_text
 from finerkit.names import suggestion
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def table_entries(frame: pd.DataFrame, species: str | None, path: str | None) ->
 
 
 def _texts(values: pd.Series) -> list[str]:
-    return ["" if pd.isna(v) else str(v).strip() for v in values.astype(object)]
+    return [as_text(v).strip() for v in values.astype(object)]
 
 
 def _free_names(columns: Iterable[object]) -> list[str]:

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from finerkit._version import __version__
 from finerkit.duplicates import duplicate_of, warn_duplicates
 from finerkit.image_tables import read_table, table_entries
+from finerkit.labels import as_text
 from finerkit.names import choice
 from finerkit.pairs import text_variable
 from finerkit.photo import MAX_PIXELS, Look, checksum, fingerprint, look_at, quiet_pillow
@@ -298,12 +299,7 @@ def _column(values: pd.Series) -> np.ndarray:
         naive = values.dt.tz_convert("UTC").dt.tz_localize(None) if values.dt.tz is not None else values
         with contextlib.suppress(pd.errors.OutOfBoundsDatetime):  # before 1678, the dates stay text
             return naive.astype("datetime64[ns]").to_numpy()
-    return np.array([_text(v) for v in values.astype(object)], object)
-
-
-def _text(value: Any) -> str:
-    missing = pd.api.types.is_scalar(value) and pd.isna(value)
-    return "" if missing else _storable(str(value))
+    return np.array([_storable(as_text(v)) for v in values.astype(object)], object)
 
 
 def _variable(values: np.ndarray | list[str]) -> xr.Variable:

@@ -19,12 +19,19 @@ if TYPE_CHECKING:
 def usable_labels(images: xr.Dataset) -> np.ndarray:
     """Species of each photo (text objects), "" where unknown or where the photo cannot be used."""
     pairs = zip(images["status"].values, images["species"].values, strict=True)
-    return np.array([_text(name) if status == "ok" else "" for status, name in pairs], object)
+    return np.array([as_text(name) if status == "ok" else "" for status, name in pairs], object)
 
 
-def _text(name: object) -> str:
-    """A name that somebody's own table may have as a number, or lack."""
-    return name if type(name) is str else "" if pd.isna(name) else str(name)
+def as_text(value: object) -> str:
+    """What a cell of somebody's table says, which may be a number; "" where it lacks."""
+    if type(value) is str:
+        return value
+    return "" if pd.api.types.is_scalar(value) and pd.isna(value) else str(value)
+
+
+def texts(values: np.ndarray) -> list[str]:
+    """Each as text; not by way of an array of text, in which all are as wide as the longest."""
+    return [str(v) for v in values] if values.dtype == object else values.astype(str).tolist()
 
 
 def coded(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -47,8 +54,7 @@ def positions(labels: Iterable[object], names: Iterable[object]) -> np.ndarray:
 
 def members(groups: np.ndarray) -> np.ndarray:
     """Groups as text; a photo whose group is unknown is a group of its own."""
-    text = groups.astype(str)
-    return np.array([g if g not in ("", "nan", "NaT") else f"\0{i}" for i, g in enumerate(text)])
+    return np.array([g if g not in ("", "nan", "NaT") else f"\0{i}" for i, g in enumerate(texts(groups))])
 
 
 def need_two_species(labels: np.ndarray) -> None:

@@ -24,7 +24,7 @@ from finerkit.forward import embed, features_group, run_here
 from finerkit.growth import adopt, are_changed, keep_work, lost_photos, try_again
 from finerkit.image_tables import RESERVED
 from finerkit.images import read_images, usable, warn_unusable
-from finerkit.labels import need_two_species, usable_labels
+from finerkit.labels import need_two_species, texts, usable_labels
 from finerkit.lock import writing
 from finerkit.models import Model, load_model
 from finerkit.names import choice
@@ -252,7 +252,7 @@ def _identity(images: xr.Dataset, model: Model, settings: dict[str, Any], groups
     """What must agree for a store to be continued."""
     columns = ["species", *([groups] if groups else [])]
     rows = [images["image"].values.tolist(), images["fingerprint"].values.tolist() if "fingerprint" in images else []]
-    rows += [np.asarray(images[c].values, None if images[c].dtype == object else str).tolist() for c in columns]
+    rows += [texts(images[c].values) for c in columns]
     digest = _digest(rows)
     made_by = {k: v for k, v in model_attrs(model).items() if k not in ("model", "pretrained")}
     names = {"class_names": _short_hash(class_names(model))} if settings["head"] == "model" else {}

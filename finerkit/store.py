@@ -159,14 +159,21 @@ def read_group(store: Place, group: str, *only: str) -> xr.Dataset:
 
     The attr ``study`` says where it came from (it is not stored).
     """
-    data = xr.open_zarr(places.zarr_store(store), group=group, **_LAZY)
+    data = _stored(store, group)
     data = _indexed(plain_text(data[[name for name in only if name in data]] if only else data))
     return data.assign_attrs(study=places.text(store))
 
 
 def read_text(store: Place, group: str, name: str) -> np.ndarray:
     """One text variable of a group (objects), without its coordinates."""
-    data = xr.open_zarr(places.zarr_store(store), group=group, **_LAZY)
+    return _values(_stored(store, group), name)
+
+
+def _stored(store: Place, group: str) -> xr.Dataset:
+    return xr.open_zarr(places.zarr_store(store), group=group, **_LAZY)
+
+
+def _values(data: xr.Dataset, name: str) -> np.ndarray:
     return plain_text(data[[name]].reset_coords(drop=True))[name].values
 
 
@@ -343,11 +350,10 @@ def update_images(store: Place, images: xr.Dataset) -> None:
 
 def changed_columns(store: Place, images: xr.Dataset) -> list[str]:
     """Names of what is known of photos now and was not, or otherwise, when they were written; not of the status."""
-    kept = xr.open_zarr(places.zarr_store(store), group="images", **_LAZY)
-    kept = kept.reset_coords(drop=True)
+    kept = _stored(store, "images")
 
     def differs(name: str) -> bool:  # one at a time in memory
-        return name not in kept or not np.array_equal(plain_text(kept[[name]])[name].values, images[name].values)
+        return name not in kept.data_vars or not np.array_equal(_values(kept, name), images[name].values)
 
     return [str(name) for name in images.data_vars if name != "status" and differs(str(name))]
 
