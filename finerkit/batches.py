@@ -96,9 +96,11 @@ def compute(
     """
     from finerkit.crew import through  # imports torch, which readers of studies need not wait for
 
+    def run(network: Model, batch: Batch) -> dict[str, np.ndarray]:
+        return task.run(network, batch.pixels) if batch.indices else {}
+
     chunks = [list(chunk) for chunk in chunks]
-    batches = run_photos(chunks, model.preprocess, model.batch_size)
-    found = through(batches, model, task.run)
+    found = through(run_photos(chunks, model.preprocess, model.batch_size), model, run)
     for chunk in chunks:
         values = {name: np.full((len(chunk), *shape), np.nan, dtype) for name, (shape, dtype) in task.shapes.items()}
         failed: dict[int, str] = {}

@@ -1,6 +1,7 @@
 """What is done in blocks for large collections equals what is done at once, and takes no more memory than a block."""
 
 import tracemalloc
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import xarray as xr
 from sklearn.linear_model import LogisticRegression
 
 import finerkit as fk
-from finerkit import blocks, predictions, species
+from finerkit import blocks, predictions, softmax, species
 from finerkit import store as disk
 from finerkit.similarity import similarity_rows
 from finerkit.softmax import Problem, fit_softmax
@@ -68,6 +69,46 @@ def test_the_head_in_blocks_is_that_of_scikit_learn():
     mine, theirs = Z @ weight.T + bias, Z @ peer.coef_.T + peer.intercept_
     apart = (mine - mine.mean(1, keepdims=True)) - (theirs - theirs.mean(1, keepdims=True))
     assert np.abs(apart).max() < 0.02 * theirs.std()
+
+
+@pytest.fixture
+def uneven():
+    """Embeddings that vary a hundred times as much along some directions as along others, as networks' do."""
+    rng = np.random.default_rng(0)
+    turn = np.linalg.qr(rng.normal(size=(40, 40)))[0]
+    classes = np.repeat(np.arange(30), 20)
+    X = rng.normal(size=(30, 40))[classes] + 1.5 * rng.normal(size=(600, 40))
+    return (X * np.geomspace(1, 0.01, 40) @ turn).astype(np.float32), classes
+
+
+def centred(Z, weight, bias):
+    logits = Z @ weight.T + bias
+    return logits - logits.mean(1, keepdims=True)
+
+
+@pytest.mark.parametrize("C", [0.01, 1.0])
+def test_large_heads_are_those_of_scikit_learn(uneven, monkeypatch, C):
+    X, classes = uneven
+    monkeypatch.setattr(softmax, "_SMALL", 0)
+    mean, scale = X.mean(0), X.std(0)
+    Z = ((X - mean) / scale).astype(np.float64)
+    found = centred(Z, *fit_softmax(Problem(X, np.arange(len(X)), classes, mean, scale, C)))
+    peer = LogisticRegression(C=C, tol=1e-8, max_iter=5000).fit(Z, classes)
+    expected = centred(Z, peer.coef_, peer.intercept_)
+    assert np.sqrt(((found - expected) ** 2).mean()) < 0.01 * expected.std()
+
+
+def test_embeddings_that_vary_unevenly_take_few_passes(uneven, monkeypatch):
+    X, classes = uneven
+    monkeypatch.setattr(softmax, "_SMALL", 0)
+    monkeypatch.setattr(softmax, "_loss", loss := Mock(wraps=softmax._loss))
+    problem = Problem(X, np.arange(len(X)), classes, X.mean(0), X.std(0), 1.0)
+    fit_softmax(problem)
+    passes = loss.call_count
+    loss.reset_mock()
+    monkeypatch.setattr(softmax, "_evener", lambda problem, shape: lambda flat: flat.clone())
+    fit_softmax(problem)
+    assert loss.call_count > 1.5 * passes
 
 
 @pytest.mark.usefixtures("small_blocks")

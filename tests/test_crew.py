@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 import finerkit as fk
-from finerkit.batches import Batch
 from finerkit.crew import through
 from finerkit.methods.gradcam import gradcam_evidence
 
@@ -23,11 +22,9 @@ def threads():
     torch.set_num_threads(before)
 
 
-def batches(count, empty=()):
+def batches(count):
     rng = np.random.default_rng(0)
-    for i in range(count):
-        pixels = rng.integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
-        yield Batch([] if i in empty else [i], pixels, {}, i + 1 == count)
+    return [rng.integers(0, 256, (1, SIDE, SIDE, 3), np.uint8) for _ in range(count)]
 
 
 def features(network, pixels):
@@ -39,10 +36,10 @@ def features(network, pixels):
 def test_results_do_not_depend_on_the_number_of_cores(threads, count):
     model = fk.load_model("mobilenetv3_small_050", SIDE, "cpu", pretrained=False)
     threads(1)
-    alone = [features(model, batch.pixels) for batch in batches(7)]
+    alone = [features(model, pixels) for pixels in batches(7)]
     threads(count)
     found = list(through(batches(7), model, features))
-    assert [batch.indices for batch, _ in found] == [[i] for i in range(7)]
+    np.testing.assert_array_equal([pixels for pixels, _ in found], batches(7))
     for (_, ours), theirs in zip(found, alone, strict=True):
         np.testing.assert_array_equal(ours["cells"], theirs["cells"])
         np.testing.assert_array_equal(ours["embedding"], theirs["embedding"])
@@ -54,12 +51,12 @@ def test_gradients_in_threads_are_those_of_one(threads):
     needed = [p.requires_grad for p in model.module.parameters()]
 
     def explain(network, pixels):
-        return {"evidence": gradcam_evidence(network, pixels, np.array([0, 5]), "layer3")[0]}
+        return gradcam_evidence(network, pixels, np.array([0, 5]), "layer3")[0]
 
     threads(1)
-    alone = [explain(model, batch.pixels)["evidence"] for batch in batches(8)]
+    alone = [explain(model, pixels) for pixels in batches(8)]
     threads(3)
-    found = [arrays["evidence"] for _, arrays in through(batches(8), model, explain)]
+    found = [evidence for _, evidence in through(batches(8), model, explain)]
     np.testing.assert_array_equal(found, alone)
     assert [p.requires_grad for p in model.module.parameters()] == needed
     assert not any(module._forward_hooks for module in model.module.modules())
@@ -73,15 +70,11 @@ def test_batches_come_in_order_however_long_each_takes(threads):
     def slow_at_first(network, pixels):
         used.add(id(network))
         time.sleep(0.002 * int(pixels[0, 0, 0, 0] % 7))
-        return {"first": pixels[0, 0, 0]}
+        return pixels[0, 0, 0]
 
-    found = list(through(batches(20, empty={3, 19}), model, slow_at_first))
-    assert [batch.indices for batch, _ in found] == [[] if i in (3, 19) else [i] for i in range(20)]
-    for i, (batch, arrays) in enumerate(found):
-        if i in (3, 19):
-            assert arrays == {}
-        else:
-            np.testing.assert_array_equal(arrays["first"], batch.pixels[0, 0, 0])
+    found = list(through(batches(20), model, slow_at_first))
+    np.testing.assert_array_equal([pixels for pixels, _ in found], batches(20))
+    np.testing.assert_array_equal([first for _, first in found], [pixels[0, 0, 0] for pixels in batches(20)])
     assert 1 <= len(used) <= 4
 
 
@@ -109,7 +102,7 @@ def test_a_twin_has_the_same_weights_and_its_own_modules():
     assert not set(model.module.modules()) & set(twin.module.modules())
     with torch.no_grad():
         model.module.conv1.weight.mul_(2)  # changed in place, it changes for both
-    pixels = next(batches(1)).pixels
+    pixels = batches(1)[0]
     np.testing.assert_array_equal(model.features(pixels)[0], twin.features(pixels)[0])
 
 

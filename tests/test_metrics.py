@@ -1,6 +1,7 @@
 """Scores of maps: closed forms on a network that is a mean of colours, planted masks, baselines, refusals."""
 
 import shutil
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -479,7 +480,7 @@ def test_nothing_usable_is_a_table_of_nan(pair, colour_model):
 def test_masks_that_lack_or_do_not_fit(pair):
     ids = pair.image.values
     masks = {ids[0]: block(GREEN), ids[1]: np.ones((5, 5), bool), ids[2]: np.zeros((SIDE, SIDE), bool)}
-    with pytest.warns(fk.PhotoWarning, match=r"1 of 6 .*\(height, width\) = \(32, 32\). Got shape \(5, 5\)"):
+    with pytest.warns(fk.PhotoWarning, match=r"1 of 6 .*of 'own/1.png' must be \(height, width\) = \(32, 32\). Got"):
         scores = fk.score(pair, 1, ["pointing", "average_precision"], masks=masks, trait_masks=masks, progress=False)
     assert scores.pointing.sel(map="contrast", strength=1).values[:3].tolist()[::2] == [1, 0]
     assert np.isnan(scores.pointing[[1, 3, 4, 5]]).all()
@@ -566,6 +567,26 @@ def test_the_networks_own_classes_are_judged_by_its_logits(shapes, resnet):
     expected = (odds / odds.sum(1, keepdims=True))[:, resnet.class_names.index("tabby, tabby cat")]
     np.testing.assert_allclose(scores.probability, expected, rtol=1e-4)
     assert np.isfinite(scores.relative_drop).all()
+
+
+def test_scores_do_not_depend_on_the_number_of_cores(shapes, resnet):
+    pair = fk.compare(fk.open_study(shapes / "linear.zarr"), SPECIES[0], 1, model=resnet, progress=False)
+    photos = zip(pair["image"].values, pair["height"].values, pair["width"].values, strict=True)
+    sizes, asked_from = {str(i): (int(h), int(w)) for i, h, w in photos}, set()
+
+    def masks(image):
+        asked_from.add(threading.current_thread())
+        return block(GREEN, sizes[image])
+
+    before, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            found.append(fk.score(pair, [0, 1], ["relative_drop", "energy"], masks=masks, model=resnet, progress=False))
+    finally:
+        torch.set_num_threads(before)
+    xr.testing.assert_identical(*(scores.drop_attrs() for scores in found))
+    assert asked_from == {threading.main_thread()}  # users' functions need not be made for several
 
 
 @pytest.mark.parametrize("method", ["cam", "gradcam"])

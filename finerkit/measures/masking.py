@@ -13,8 +13,6 @@ from finerkit.measures.maps import count_of, strongest_first
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from finerkit.measures.network import Judge
-
 #: (map, hide the strongest or keep only them, number of pixels).
 Job = tuple[int, str, int]
 
@@ -30,7 +28,11 @@ class Asked(NamedTuple):
 
 
 def masking_scores(
-    pixels: np.ndarray, keys: np.ndarray, asked: Asked, judge: Judge, hide: Callable[[np.ndarray], np.ndarray]
+    pixels: np.ndarray,
+    keys: np.ndarray,
+    asked: Asked,
+    answers: Callable[[Iterable[np.ndarray]], np.ndarray],
+    hide: Callable[[np.ndarray], np.ndarray],
 ) -> dict[str, np.ndarray]:
     """Mask one photo by several maps and see what the network says.
 
@@ -40,8 +42,10 @@ def masking_scores(
         uint8 (S, S, 3).
     keys
         (map, S, S): what pixels are ordered by; maps of NaN are left out.
-    asked, judge
-        What, and whom to ask.
+    asked
+        What to ask.
+    answers
+        Logits (variant, species) of inputs uint8 (S, S, 3).
     hide
         From `finerkit.measures.fills.filler`.
 
@@ -55,7 +59,7 @@ def masking_scores(
     jobs = _jobs(keys, asked, size)
     shown = {_photo_of(job, size): None for job in jobs.values()}  # in order, each once
     shown[(-1, "hide", 0)] = None
-    logits = judge.answers(_variants(pixels, keys, shown, hide))
+    logits = answers(_variants(pixels, keys, shown, hide))
     both = [asked.target, asked.reference]
     found = dict(zip(shown, softmax(logits, axis=1)[:, both], strict=True))
     margin = dict(zip(shown, logits[:, both] @ [1, -1], strict=True))

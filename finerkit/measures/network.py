@@ -1,7 +1,8 @@
-"""Asking the network: a comparison and its study enter; the function from pixels to class probabilities leaves."""
+"""Asking the network: a comparison and its study enter; who says what of pixels leaves."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,24 +24,18 @@ class Judge(NamedTuple):
     """What a network says of photos: logits of all species of a study."""
 
     species: list[str]
-    logits: Callable[[np.ndarray], np.ndarray]  # uint8 (batch, S, S, 3) -> (batch, species)
-    batch_size: int
+    logits: Callable[[Model, np.ndarray], np.ndarray]  # network or a copy, uint8 (batch, S, S, 3) -> (batch, species)
     held_out: Mapping[str, Judge] | None = None  # by image id: the judge whose head has not seen it
 
     def of(self, image: str) -> Judge | None:
         """Who judges a photo; None where every head has seen it or cannot know its species."""
         return self if self.held_out is None else self.held_out.get(image)
 
-    def answers(self, variants: Iterable[np.ndarray]) -> np.ndarray:
+    def answers(self, network: Model, variants: Iterable[np.ndarray]) -> np.ndarray:
         """Logits, float64 (variant, species), of any number of inputs uint8 (S, S, 3), run in batches."""
-        found, batch = [], []
-        for pixels in variants:
-            batch.append(pixels)
-            if len(batch) == self.batch_size:
-                found.append(self.logits(np.stack(batch)))
-                batch = []
-        if batch:
-            found.append(self.logits(np.stack(batch)))
+        rest, found = iter(variants), []
+        while batch := list(islice(rest, network.batch_size)):
+            found.append(self.logits(network, np.stack(batch)))
         return np.concatenate(found).astype(np.float64)
 
 
@@ -76,28 +71,28 @@ def study_of(
     return study
 
 
-def judge_of(study: xr.DataTree, model: Model | None = None, *, held_out: bool = False) -> Judge:
+def judge_of(study: xr.DataTree, *, held_out: bool = False) -> Judge:
     """Make the judge of a study: its trained head on the embedding, or the network's own classes.
 
     With `held_out`, each photo is judged by the cross-validated head that was fitted without it; a head that lacks a
     species of the study, because all its photos were held out, judges nothing.
     """
-    from finerkit.study_model import model_of
-
-    model = model_of(study, model)
     species = head_species(study)
-    if study.attrs["head"] == "model" and not held_out:
-        return Judge(species, model.logits, model.batch_size)
+    if held_out:
+        judges: dict[str, Judge] = {}
+        for images, head in held_out_heads_of(study):
+            if [str(s) for s in head.species] == species:
+                judges |= dict.fromkeys(map(str, images), _judge(species, head))
+        return Judge(species, _own_logits, judges)
+    if study.attrs["head"] == "model":
+        return Judge(species, _own_logits)
     table = study["species"].to_dataset()
-    trained = Head(table["species"].values, *(table[n].values.astype(np.float64) for n in ("weight", "bias")))
-    if not held_out:
-        return _judge(model, species, trained)
-    judges: dict[str, Judge] = {}
-    for images, head in held_out_heads_of(study):
-        if [str(s) for s in head.species] == species:
-            judges |= dict.fromkeys(map(str, images), _judge(model, species, head))
-    return Judge(species, model.logits, model.batch_size, judges)
+    return _judge(species, Head(table["species"].values, *(table[n].values.astype(float) for n in ("weight", "bias"))))
 
 
-def _judge(model: Model, species: list[str], head: Head) -> Judge:
-    return Judge(species, lambda x: head.logits(model.features(x)[1]), model.batch_size)
+def _own_logits(network: Model, pixels: np.ndarray) -> np.ndarray:
+    return network.logits(pixels)
+
+
+def _judge(species: list[str], head: Head) -> Judge:
+    return Judge(species, lambda network, pixels: head.logits(network.features(pixels)[1]))

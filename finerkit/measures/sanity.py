@@ -10,16 +10,16 @@ import xarray as xr
 from scipy.stats import rankdata
 
 from finerkit.batches import run_photos
-from finerkit.evidence import DEFAULT_STRENGTH, cam_evidence, contrast
+from finerkit.evidence import DEFAULT_STRENGTH, contrast
+from finerkit.explain import plan
 from finerkit.images import warn_unusable
 from finerkit.measures.network import study_of
 from finerkit.pairs import as_pair
-from finerkit.similarity import head_species
 from finerkit.store import provenance
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from finerkit.models import Model
 
@@ -33,9 +33,9 @@ _CALIBRATE = 16
 
 
 class Setting(NamedTuple):
-    """One way of computing evidence and logits from pixels."""
+    """A study and its network, of which one thing was shuffled."""
 
-    explain: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    study: xr.DataTree
     model: Model
 
 
@@ -90,8 +90,7 @@ def sanity_check(
     rng = np.random.default_rng(seed)
     ok = np.flatnonzero(comparison["status"].values == "ok")
     paths = comparison["path"].values[ok]
-    settings = {"head": _shuffled_head(comparison, study, model, rng)}
-    settings["network"] = _shuffled_network(comparison, study, model, paths, rng)
+    settings = {"head": _shuffled_head(study, model, rng), "network": _shuffled_network(study, model, paths, rng)}
     original = _maps(comparison, strength, objective, references)
     status = comparison["status"].values.astype(object)
     correlation = np.full((len(settings), *original.shape[:2]), np.nan)
@@ -142,54 +141,35 @@ def _rank_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 # --- shuffling ---
 
 
-def _shuffled_head(
-    comparison: xr.Dataset, study: xr.DataTree, model: Model, rng: np.random.Generator
-) -> Setting | None:
+def _shuffled_head(study: xr.DataTree, model: Model, rng: np.random.Generator) -> Setting | None:
     if "weight" in study["species"]:
-        weight = rng.permuted(study["species"]["weight"].values, axis=1)
-        return Setting(_explainer(comparison, study, model, (weight, study["species"]["bias"].values)), model)
+        return _setting(study, model, rng.permuted(study["species"]["weight"].values, axis=1))
     if model.split.classifier is None:
         return None
     other = _copy(model)
     _permute(other.layer(model.split.classifier), rng)
-    return Setting(_explainer(comparison, study, other, None), other)
+    return _setting(study, other)
 
 
-def _shuffled_network(
-    comparison: xr.Dataset, study: xr.DataTree, model: Model, paths: np.ndarray, rng: np.random.Generator
-) -> Setting:
+def _shuffled_network(study: xr.DataTree, model: Model, paths: np.ndarray, rng: np.random.Generator) -> Setting:
     other = _copy(model)
     _permute(other.module, rng)
     _calibrate(other, paths[:_CALIBRATE])
+    return _setting(study, other)
+
+
+def _setting(study: xr.DataTree, model: Model, weight: np.ndarray | None = None) -> Setting:
+    """The study as it would be with another network or other weights of its head, before any photo was seen."""
+    from finerkit.study_model import model_attrs
+
     table = study["species"].to_dataset()
-    head = (table["weight"].values, table["bias"].values) if "weight" in table else None
-    return Setting(_explainer(comparison, study, other, head), other)
-
-
-def _explainer(
-    comparison: xr.Dataset, study: xr.DataTree, model: Model, head: tuple[np.ndarray, np.ndarray] | None
-) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Evidence and logits of the comparison's classes, by its own method, with this network and head."""
-    known = head_species(study)
-    classes = np.array([known.index(str(s)) for s in comparison["species"].values])
-    asked = comparison.attrs
-    if asked["method"] != "cam":
-        from finerkit.methods.gradcam import gradcam_evidence
-
-        pointwise = asked["method"] == "hirescam"
-        return lambda pixels: gradcam_evidence(model, pixels, classes, asked["layer"], head, pointwise=pointwise)
-    assert head is not None  # closed-form evidence comes from a linear head
-    weight, bias = (v[classes] for v in head)
-    if asked.get("detail") == "fine":
-        from finerkit.methods.fine import fine_evidence
-
-        return lambda pixels: fine_evidence(model, pixels, weight, bias, asked["detail_layer"])
-
-    def explain(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        cells, embedding = model.features(pixels)
-        return cam_evidence(cells, weight), embedding @ weight.T + bias
-
-    return explain
+    if weight is not None:
+        table = table.assign(weight=(table["weight"].dims, weight))
+    other = xr.DataTree.from_dict({"species": table, "features": xr.Dataset()})
+    other.attrs = study.attrs | model_attrs(model)
+    if "weight" in table:
+        other.attrs["head"] = "linear"  # the table's, even if it is the network's own
+    return Setting(other, model)
 
 
 def _copy(model: Model) -> Model:
@@ -217,7 +197,7 @@ def _calibrate(model: Model, paths: np.ndarray) -> None:
     norms = [m for m in model.module.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
     if not norms:
         return
-    batch = [batch.pixels for batch in run_photos([paths], model.preprocess, model.batch_size) if batch.indices]
+    batch = [batch.pixels for batch in run_photos([paths], model.preprocess, _CALIBRATE) if batch.indices]
     before = [m.momentum for m in norms]
     for norm in norms:
         norm.reset_running_stats()
@@ -232,14 +212,16 @@ def _calibrate(model: Model, paths: np.ndarray) -> None:
 
 
 def _explained(comparison: xr.Dataset, setting: Setting, ok: np.ndarray) -> tuple[xr.Dataset, dict[int, str]]:
-    """The comparison with evidence and logits computed another way."""
+    """The comparison with evidence and logits of another setting, and why photos have none there."""
+    names, asked = [str(s) for s in comparison["species"].values], comparison.attrs
+    layer = asked.get("detail_layer", asked["layer"])
+    how = plan(setting.study, names, asked["method"], asked.get("detail", "cell"), layer, setting.model)
     evidence = np.full(comparison["evidence"].shape, np.nan, np.float32)
     logit = np.full(comparison["logit"].shape, np.nan, np.float32)
     reasons: dict[int, str] = {}
-    paths = comparison["path"].values[ok]
-    for indices, pixels, failed, _ in run_photos([paths], setting.model.preprocess, setting.model.batch_size):
-        reasons |= {int(ok[i]): reason for i, reason in failed.items()}
-        if indices:
-            evidence[ok[indices]], logit[ok[indices]] = setting.explain(pixels)
+    for start, *found, failed in how.explain(comparison[["path"]].isel(image=ok)):
+        rows = ok[start : start + len(found[0])]
+        evidence[rows], logit[rows] = found
+        reasons |= {int(rows[i]): reason for i, reason in failed.items()}
     dims = comparison["evidence"].dims, comparison["logit"].dims
     return comparison.assign(evidence=(dims[0], evidence), logit=(dims[1], logit)), reasons
