@@ -29,8 +29,8 @@ from planted import cells_of, rounded, upsampled
 from scipy.ndimage import maximum_filter, uniform_filter
 
 import finerkit as fk
-from finerkit.batches import run_photos
 from finerkit.datasets import PAIRS, mask, mimics
+from finerkit.decoding import run_photos
 from finerkit.methods.fine import fine_evidence
 from finerkit.methods.gradcam import gradcam_evidence
 from finerkit.photo import load_image

@@ -83,6 +83,9 @@ def _add_analyze(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument(
         "--precision", default="float32", choices=("float32", "float16", "bfloat16"), help="of the network"
     )
+    verb.add_argument(
+        "--decoder", default="pillow", choices=("pillow", "torchcodec"), help="torchcodec: JPEG files on the device"
+    )
     verb.add_argument("--head", default="linear", choices=("linear", "nearest_mean", "model"))
     verb.add_argument("--groups", metavar="COLUMN", help="photos with equal values stay in one fold (individuals)")
     verb.add_argument("--keep-features", default="auto", choices=("auto", "yes", "no"), help="keep feature maps")
@@ -174,7 +177,7 @@ def _analyze(options: argparse.Namespace) -> None:
     images = fk.read_images(options.source, options.table, species=options.species, path=options.path)
     model = fk.load_model(
         options.model, options.image_size, options.device,
-        fit=options.fit, weights=options.weights, precision=options.precision,
+        fit=options.fit, weights=options.weights, precision=options.precision, decoder=options.decoder,
     )  # fmt: skip
     keep = {"auto": "auto", "yes": True, "no": False}[options.keep_features]
     with _client(options.scheduler) as client:
@@ -233,6 +236,7 @@ def _checkpoint_model(options: argparse.Namespace) -> Model | None:
         fit=made["fit"],
         weights=options.weights,
         precision=made.get("precision", "float32"),
+        decoder=made.get("decoder", "pillow"),
     )
 
 

@@ -237,5 +237,5 @@ def _fingerprint(study: xr.DataTree) -> str:
 
 
 def _model_facts(study: xr.DataTree) -> dict[str, Any]:
-    keys = ("model", "weights_hash", "pretrained", "head", "image_size", "fit", "interpolation", "mean", "std", "grid")
-    return {k: study.attrs[k] for k in keys if k in study.attrs}
+    keys = ("model", "weights_hash", "pretrained", "head", "grid")
+    return {k: study.attrs[k] for k in keys if k in study.attrs} | Preprocess.from_attrs(study.attrs).to_attrs()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -25,6 +26,9 @@ LARGE = 40_000_000
 
 _one_at_a_time = Lock()
 
+#: Where EXIF begins, and the head of what it holds, without which no decoder reads on.
+_EXIF = re.compile(rb"Exif\0\0.{8}", re.DOTALL)
+
 #: Formats that are read: pictures only. EPS and its like are programs, which Pillow hands to other tools.
 FORMATS = (
     "JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP", "JPEG2000", "AVIF", "PPM", "TGA", "ICO", "DIB", "PCX", "SGI",
@@ -43,6 +47,24 @@ _TURN = {  # EXIF orientation -> how to make it upright
 
 class PhotoError(ValueError):
     """One photo cannot be used; the message is the reason kept in `status`."""
+
+
+class Jpeg(NamedTuple):
+    """A JPEG file that any decoder reads as Pillow does.
+
+    Attributes
+    ----------
+    data : bytes
+        Of the file, its EXIF hidden, so that no decoder turns the photo by itself.
+    orientation : int
+        By EXIF, 1 to 8.
+    pixels : int
+        How many.
+    """
+
+    data: bytes
+    orientation: int
+    pixels: int
 
 
 class Look(NamedTuple):
@@ -86,6 +108,31 @@ def load_image(path: str | os.PathLike[str], *, need: int | None = None, max_pix
         image.load()
         upright = image if turn is None else image.transpose(turn)
         return _to_rgb(upright)
+
+
+def read_jpeg(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Jpeg | None:
+    """Read a JPEG file without decoding it.
+
+    Returns
+    -------
+    Jpeg or None
+        None for what should be left to `load_image`: other formats, CMYK and colours stored as they are, photos that
+        are very large or have no end.
+
+    Raises
+    ------
+    PhotoError
+        With the reason, if its header cannot be read.
+    """
+    with _opened(path, max_pixels) as image:
+        plain = image.format == "JPEG" and image.mode in {"RGB", "L"} and image.info.get("adobe_transform") != 0
+        if not plain or image.width * image.height > LARGE:
+            return None
+        orientation, pixels = _orientation(image), image.width * image.height
+        data = Path(path).read_bytes()
+    if not data.endswith(b"\xff\xd9"):  # the mark of the end: decoders differ over files that were cut off
+        return None
+    return Jpeg(_EXIF.sub(bytes(14), data), orientation, pixels)
 
 
 def look_at(path: str | os.PathLike[str], check: str = "decode", max_pixels: int = MAX_PIXELS) -> Look:

@@ -32,7 +32,7 @@ from finerkit.pairs import text_variable
 from finerkit.places import clear, exists, is_local, place, recover, remove, replace, scratch
 from finerkit.predictions import own, trained, warn_indistinct, write_tables
 from finerkit.species import HEADS
-from finerkit.study_model import class_names, model_attrs, remember
+from finerkit.study_model import UNSAID, class_names, model_attrs, remember
 from finerkit.trust import check_version, refuse_links
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ def _existing(path: Place, images: xr.Dataset, identity: dict[str, Any], overwri
         raise FileExistsError(f"{str(path)!r} exists and is not a finerkit study: choose another store=.")
     check_version(path, attrs, disk.SCHEMA_VERSION)
     refuse_links(path)
-    theirs = {"precision": "float32"} | attrs["identity"]  # studies of before did not say
+    theirs = UNSAID | attrs["identity"]
     differs = [k for k in identity if theirs.get(k) != identity[k]]
     if not differs and are_changed(path, images):
         differs = ["photos"]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FIT_MODES = ("squash", "pad", "crop")
+DECODERS = ("pillow", "torchcodec")
 _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
@@ -50,6 +51,9 @@ class Preprocess:
         "bicubic", "bilinear", "lanczos" or "nearest".
     mean, std
         Per channel, of pixels in [0, 1], as the network was trained.
+    decoder
+        "pillow", in threads of the CPU; or "torchcodec", which decodes and resizes JPEG files on the network's device
+        (`finerkit.device_photo`) and leaves others to Pillow.
     """
 
     image_size: int
@@ -57,12 +61,19 @@ class Preprocess:
     interpolation: str = "bicubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    decoder: str = "pillow"
 
     def __post_init__(self) -> None:
         if not isinstance(self.image_size, int) or isinstance(self.image_size, bool) or self.image_size < 1:
             raise ValueError(f"image_size must be an int in the range [1, inf). Got {self.image_size!r} instead.")
         choice(self.fit, FIT_MODES, "fit")
         choice(self.interpolation, _FILTERS, "interpolation")
+        choice(self.decoder, DECODERS, "decoder")
+        if self.decoder == "torchcodec" and self.interpolation not in {"bicubic", "bilinear"}:
+            raise ValueError(
+                f"decoder='torchcodec' resizes with 'bicubic' or 'bilinear'. Got interpolation={self.interpolation!r} "
+                "instead: choose one of them, or leave decoder out."
+            )
         for name in ("mean", "std"):
             values = tuple(float(v) for v in getattr(self, name))
             if len(values) != 3:
@@ -84,6 +95,7 @@ class Preprocess:
             interpolation=str(attrs["interpolation"]),
             mean=tuple(attrs["mean"]),
             std=tuple(attrs["std"]),
+            decoder=str(attrs.get("decoder", "pillow")),  # studies of before did not say
         )
 
     def pixels(self, photo: Image.Image) -> np.ndarray:
@@ -101,7 +113,7 @@ class Preprocess:
             side = min(photo.size)
             left, top = (photo.width - side) / 2, (photo.height - side) / 2
             return np.asarray(photo.resize(size, resample, box=(left, top, left + side, top + side)))
-        x, y, width, height = (int(v) for v in self._pad_box(photo.width, photo.height))
+        x, y, width, height = (int(v) for v in self.pad_box(photo.width, photo.height))
         square = Image.new("RGB", size, tuple(round(255 * m) for m in self.mean))
         square.paste(photo.resize((width, height), resample), (x, y))
         return np.asarray(square)
@@ -128,13 +140,13 @@ class Preprocess:
         if self.fit == "crop":
             side = np.minimum(width, height)
             return Placement((width - side) / 2, (height - side) / 2, side / columns, side / rows)
-        x, y, w, h = self._pad_box(width, height)
+        x, y, w, h = self.pad_box(width, height)
         per_x, per_y = width / w, height / h  # original pixels per input pixel
         size = self.image_size
         return Placement(-x * per_x, -y * per_y, size / columns * per_x, size / rows * per_y)
 
-    def _pad_box(self, width: Any, height: Any) -> tuple[Any, Any, Any, Any]:
-        """Left, top, width and height of the photo inside the padded square, in whole input pixels."""
+    def pad_box(self, width: Any, height: Any) -> tuple[Any, Any, Any, Any]:
+        """Left, top, width and height of a photo inside the padded square, in whole input pixels."""
         scale = self.image_size / np.maximum(1, np.maximum(width, height))  # unreadable photos have size 0
         w, h = (np.maximum(1, np.rint(side * scale)) for side in (width, height))
         return (self.image_size - w) // 2, (self.image_size - h) // 2, w, h

@@ -14,6 +14,9 @@ from finerkit.preprocess import Preprocess
 if TYPE_CHECKING:
     import xarray as xr
 
+#: Facts that studies of before did not say.
+UNSAID = {"precision": "float32", "decoder": "pillow"}
+
 # Models in use, so that a question right after the analysis does not load one again.
 _models: WeakValueDictionary[str, Model] = WeakValueDictionary()
 
@@ -59,7 +62,8 @@ def model_of(study: xr.DataTree, model: Model | None = None) -> Model:
                 mean=pre.mean,
                 std=pre.std,
                 interpolation=pre.interpolation,
-                precision=attrs.get("precision", "float32"),
+                precision=attrs.get("precision", UNSAID["precision"]),
+                decoder=pre.decoder,
             )
         except (ValueError, RuntimeError) as error:
             raise ValueError(
@@ -83,8 +87,7 @@ def _same(model: Model, attrs: dict[str, Any]) -> bool:
 
 
 def _agrees(mine: dict[str, Any], attrs: dict[str, Any], key: str) -> bool:
-    known = attrs.get(key, "float32" if key == "precision" else None)  # studies of before did not say
-    return key in ("model", "pretrained") or mine[key] == known
+    return key in ("model", "pretrained") or mine[key] == attrs.get(key, UNSAID.get(key))
 
 
 def class_names(model: Model) -> tuple[str, ...]:

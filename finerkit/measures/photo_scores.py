@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from finerkit.batches import run_photos
+from finerkit.decoding import run_photos
 from finerkit.measures.definitions import MASK_METRICS, TRAIT_METRICS
 from finerkit.measures.fills import filler
 from finerkit.measures.maps import edge_map, random_map, ranking, upsample
@@ -93,7 +93,7 @@ def measure(
         return None if photo.pixels is None else _seen(photo.pixels, signed[i], ids[i], plan, network)
 
     with tqdm(total=len(todo), desc="scores", unit="photo", disable=not progress, delay=1) as bar:
-        for (at, _, reason), seen in _through(_photos(photos["path"].values[todo], plan.preprocess), plan.model, see):
+        for (at, _, reason), seen in _through(_photos(photos["path"].values[todo], plan), plan.model, see):
             i = todo[at]
             if seen is None:
                 status[i] = reason
@@ -103,8 +103,9 @@ def measure(
     return values, status
 
 
-def _photos(paths: np.ndarray, preprocess: Preprocess) -> Iterator[Photo]:
-    for indices, pixels, failed, _ in run_photos([paths], preprocess):
+def _photos(paths: np.ndarray, plan: Plan) -> Iterator[Photo]:
+    device = None if plan.model is None else plan.model.device
+    for indices, pixels, failed, _ in run_photos([paths], plan.preprocess, device=device):
         for i, reason in failed.items():
             yield Photo(i, None, reason)
         for i, one in zip(indices, pixels, strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 
-from finerkit.batches import run_photos
+from finerkit.decoding import run_photos
 from finerkit.evidence import DEFAULT_STRENGTH, contrast
 from finerkit.explain import plan
 from finerkit.images import warn_unusable
@@ -197,7 +197,7 @@ def _calibrate(model: Model, paths: np.ndarray) -> None:
     norms = [m for m in model.module.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
     if not norms:
         return
-    batch = [batch.pixels for batch in run_photos([paths], model.preprocess, _CALIBRATE) if batch.indices]
+    batch = [batch.pixels for batch in run_photos([paths], model.preprocess, _CALIBRATE, model.device) if batch.indices]
     before = [m.momentum for m in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -43,6 +43,7 @@ def load_model(
     class_names: list[str] | tuple[str, ...] | None = None,
     precision: str = "float32",
     compiled: bool = False,
+    decoder: str = "pillow",
     **options: Any,
 ) -> Model:
     """Load a network and its preprocessing.
@@ -77,6 +78,10 @@ def load_model(
         model: a study is of one precision.
     compiled
         Run the forward pass through ``torch.compile``: slower to start, quicker on large collections.
+    decoder
+        "pillow" decodes photos in threads of the CPU; "torchcodec" decodes JPEG files where the network runs, which
+        leaves the CPU free beside a GPU (needs ``finerkit[gpu]``; other formats are left to Pillow). Pixels differ a
+        little, since Pillow decodes large photos at a reduced size. Part of the model, like `precision`.
     **options
         Passed to ``timm.create_model``.
 
@@ -88,6 +93,8 @@ def load_model(
     ------
     ModelUnavailableError
         If the weights cannot be reached, or do not match their hash.
+    ModuleNotFoundError
+        If the decoder is not installed.
     ValueError
         If there is no such timm model, or it cannot work at that image size, or cannot be cut in two.
     """
@@ -115,7 +122,8 @@ def load_model(
         split = split or _timm_split(title, module)
         names = _imagenet_names() if getattr(module, "num_classes", 0) == 1000 else ()
     chosen = {"mean": mean, "std": std, "interpolation": interpolation}
-    preprocess = Preprocess(image_size, fit, **{k: v if v is not None else config[k] for k, v in chosen.items()})
+    chosen = {k: v if v is not None else config[k] for k, v in chosen.items()}
+    preprocess = Preprocess(image_size, fit, **chosen, decoder=decoder)
     model = Model(
         title,
         module,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from finerkit.device_photo import check_torchcodec
 from finerkit.models.split import Split, guess_layout, to_cells
 from finerkit.names import choice, suggestion
 
@@ -66,6 +67,8 @@ class Model:
         precision: str = "float32",
         compiled: bool = False,
     ) -> None:
+        if preprocess.decoder == "torchcodec":
+            check_torchcodec()
         self.name = name
         self.preprocess = preprocess
         self.split = split

@@ -168,5 +168,7 @@ def mask_of(masks: Masks, image: str, photo: xr.Dataset) -> np.ndarray | None:
     mask = np.asarray(mask).astype(bool)
     expected = int(photo["height"]), int(photo["width"])
     if mask.shape != expected:
-        raise ValueError(f"The mask of {str(image)!r} must be (height, width) = {expected}. Got shape {mask.shape} instead.")
+        raise ValueError(
+            f"The mask of {str(image)!r} must be (height, width) = {expected}. Got shape {mask.shape} instead."
+        )
     return mask
