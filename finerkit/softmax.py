@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from finerkit.blocks import Embedding
 
-#: The fit ends where the largest slope is this small beside the one at zero weights. Logits are then as near to the
-#: optimum's as those of scikit-learn at its usual tolerance: within 1 % of their spread (root mean square).
+#: The fit ends where the largest slope is this small beside the one at zero weights. Logits of collections that are
+#: large enough to come here are then within 1 to 2 % of their spread (root mean square) of the optimum's.
 TOLERANCE = 5e-4
 
 #: Pairs of steps and gradients that L-BFGS remembers; each is twice as large as the weights.

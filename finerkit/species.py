@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 HEADS = ("linear", "nearest_mean", "model")
 
+#: Where scikit-learn's fit ends. At its usual 1e-4 that is after 9 to 22 steps, with logits 13 to 15 % of their spread
+#: from the optimum and another strongest cell in 5 to 8 % of photos (two collections); at 1e-5, 2 to 4 % and 0 to 2 %.
+_TOLERANCE = 1e-5
+
 #: Numbers of a head (species x features) above which it is kept in float32.
 _LARGE_HEAD = 2**22
 
@@ -49,7 +53,7 @@ def fit_head(
 
     - "linear": multinomial logistic regression with an L2 penalty of strength ``1 / C``, by scikit-learn; where that
       would take photos x features or photos x species of more than `finerkit.blocks.IN_MEMORY` numbers, by
-      `finerkit.softmax`, in blocks, to the same optimum;
+      `finerkit.softmax`, in blocks, to the same optimum, or nearer;
     - "nearest_mean": no training; with standardised ``z`` and class means ``m_k`` the logit is
       ``(z . m_k - |m_k|^2 / 2) / sqrt(feature)``, which orders classes by distance to their means.
 
@@ -116,10 +120,10 @@ def _logistic(Z: np.ndarray, classes: np.ndarray, C: float) -> tuple[np.ndarray,
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            fitted = LogisticRegression(C=C, max_iter=2000).fit(Z, classes)
+            fitted = LogisticRegression(C=C, tol=_TOLERANCE, max_iter=2000).fit(Z, classes)
         except ConvergenceWarning:
             warnings.simplefilter("ignore", ConvergenceWarning)
-            fitted = LogisticRegression(C=C, max_iter=2000).fit(Z, classes)
+            fitted = LogisticRegression(C=C, tol=_TOLERANCE, max_iter=2000).fit(Z, classes)
             warnings.warn(
                 "The species head did not converge in 2000 steps; its logits may be off. Try fewer features, "
                 "head='nearest_mean', or a smaller C.",
