@@ -72,7 +72,7 @@ def run_photos(
     Batch
         In order; none for an empty chunk.
     """
-    decoder = _Decoder(preprocess, device)
+    decoder = _decoder(preprocess, device)
     workers = max(2, os.cpu_count() or 2)
     depth = 2 * max(workers, batch_size, _AHEAD)
     pool = ThreadPoolExecutor(workers, "finerkit-decode")
@@ -104,6 +104,18 @@ def _batch(photos: dict[int, np.ndarray | str], failed: dict[int, str], *, last:
     return Batch([*good], pixels, failed, last)
 
 
+def _decoder(preprocess: Preprocess, device: torch.device | None) -> _Decoder:
+    if preprocess.decoder == "pillow":
+        return _Decoder(preprocess, None)
+    import torch
+
+    from finerkit.device_photo import check_torchcodec
+
+    device = device or torch.device("cpu")
+    check_torchcodec(device)
+    return _Decoder(preprocess, device)
+
+
 class _Decoder(NamedTuple):
     """How paths become pixels: first photo by photo, in threads, then batch by batch."""
 
@@ -120,19 +132,16 @@ class _Decoder(NamedTuple):
             return str(error)
         if jpeg is None:
             return self._by_pillow(path)
-        on_gpu = self.device is not None and self.device.type == "cuda"
-        return jpeg if on_gpu else self.finish([path], [jpeg])[0]
+        return jpeg if self.device.type == "cuda" else self.finish([path], [jpeg])[0]
 
     def finish(self, paths: Sequence[str], photos: Sequence[Read]) -> list[np.ndarray | str]:
         """Decode those that are files still; what the device refuses is left to Pillow, which says why."""
         found = list(photos)
         files = [i for i, photo in enumerate(photos) if isinstance(photo, Jpeg)]
         if files:
-            import torch
-
             from finerkit.device_photo import decoded
 
-            ready = decoded([photos[i] for i in files], self.preprocess, self.device or torch.device("cpu"))
+            ready = decoded([photos[i] for i in files], self.preprocess, self.device)
             for i, pixels in zip(files, ready, strict=True):
                 found[i] = self._by_pillow(paths[i]) if pixels is None else pixels
         return found

@@ -5,9 +5,12 @@ On an NVIDIA GPU TorchCodec decodes with nvJPEG; elsewhere with libjpeg-turbo, o
 
 from __future__ import annotations
 
+import io
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
+from PIL import Image
 from torch.nn.functional import interpolate
 
 if TYPE_CHECKING:
@@ -33,15 +36,46 @@ _UPRIGHT: dict[int, Callable[[Tensor], Tensor]] = {  # EXIF orientation -> how t
 }
 
 
-def check_torchcodec() -> None:
-    """Raise ModuleNotFoundError, with what to do, where TorchCodec is not installed or does not fit this torch."""
+@cache
+def check_torchcodec(device: torch.device) -> None:
+    """Try whether TorchCodec decodes a JPEG file on a device.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If it is not installed, is too old, or does not fit this torch.
+    RuntimeError
+        If it cannot, for lack of nvJPEG for example.
+    """
     try:
-        import torchcodec.decoders  # noqa: F401
+        from torchcodec.decoders import decode_jpeg
     except (ImportError, OSError, RuntimeError) as error:
         raise ModuleNotFoundError(
-            f"decoder='torchcodec' needs the package torchcodec ({' '.join(str(error).split())[:200]}): pip install "
-            "'finerkit[gpu]', or leave decoder out."
+            f"JPEG files are to be decoded by torchcodec (decoder='torchcodec'), which cannot be imported "
+            f"({_first_words(error)}): pip install 'finerkit[gpu]', or decode with decoder='pillow'."
         ) from error
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(buffer, "JPEG")
+    try:
+        decode_jpeg([_bytes(buffer.getvalue())], device=_place(device))
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"torchcodec cannot decode JPEG files on {str(device)!r} ({_first_words(error)}): decode with "
+            "decoder='pillow', or install a torchcodec that is built for this GPU."
+        ) from error
+
+
+def _first_words(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _place(device: torch.device) -> torch.device:
+    """Where photos are decoded: on a GPU of NVIDIA's, else on the CPU."""
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
+def _bytes(data: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
 
 
 def decoded(photos: Sequence[Jpeg], preprocess: Preprocess, device: torch.device) -> list[np.ndarray | None]:
@@ -61,11 +95,11 @@ def decoded(photos: Sequence[Jpeg], preprocess: Preprocess, device: torch.device
     list
         For each uint8 (S, S, 3), or None if it cannot be decoded here.
     """
-    place = device if device.type == "cuda" else torch.device("cpu")
     found: list[np.ndarray | None] = []
     for some in _portions(photos):
         square = [
-            None if x is None else _fitted(x, p, preprocess) for p, x in zip(some, _raw(some, place), strict=True)
+            None if x is None else _fitted(x, p, preprocess)
+            for p, x in zip(some, _raw(some, _place(device)), strict=True)
         ]
         good = [x for x in square if x is not None]
         ready = iter(torch.stack(good).cpu().numpy() if good else ())
@@ -90,9 +124,14 @@ def _raw(photos: list[Jpeg], device: torch.device) -> list[Tensor | None]:
     from torchcodec.decoders import decode_jpeg
 
     try:
-        return list(decode_jpeg([p.data for p in photos], device=device))
-    except RuntimeError:  # one of them is bad, and the decoder does not say which
-        return [None] if len(photos) == 1 else [x for p in photos for x in _raw([p], device)]
+        return list(decode_jpeg([_bytes(p.data) for p in photos], device=device))
+    except RuntimeError as error:  # one of them is bad, and the decoder does not say which; or too many at once
+        if len(photos) == 1:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            return [None]
+        half = len(photos) // 2
+        return _raw(photos[:half], device) + _raw(photos[half:], device)
 
 
 def _fitted(photo: Tensor, jpeg: Jpeg, preprocess: Preprocess) -> Tensor:

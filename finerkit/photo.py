@@ -27,7 +27,7 @@ LARGE = 40_000_000
 _one_at_a_time = Lock()
 
 #: Where EXIF begins, and the head of what it holds, without which no decoder reads on.
-_EXIF = re.compile(rb"Exif\0\0.{8}", re.DOTALL)
+_EXIF = re.compile(rb"Exif\0[\0\xff].{8}", re.DOTALL)
 
 #: Formats that are read: pictures only. EPS and its like are programs, which Pillow hands to other tools.
 FORMATS = (
@@ -117,7 +117,7 @@ def read_jpeg(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Jpe
     -------
     Jpeg or None
         None for what should be left to `load_image`: other formats, CMYK and colours stored as they are, photos that
-        are very large or have no end.
+        are very large, and files that do not end where the photo does (cut off, or with more in them).
 
     Raises
     ------
@@ -125,8 +125,9 @@ def read_jpeg(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Jpe
         With the reason, if its header cannot be read.
     """
     with _opened(path, max_pixels) as image:
-        plain = image.format == "JPEG" and image.mode in {"RGB", "L"} and image.info.get("adobe_transform") != 0
-        if not plain or image.width * image.height > LARGE:
+        if image.format != "JPEG" or image.mode not in {"RGB", "L"} or image.width * image.height > LARGE:
+            return None
+        if image.info.get("adobe_transform") == 0 or [part[0] for part in image.layer] == [*b"RGB"]:
             return None
         orientation, pixels = _orientation(image), image.width * image.height
         data = Path(path).read_bytes()

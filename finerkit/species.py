@@ -53,7 +53,7 @@ def fit_head(
 
     - "linear": multinomial logistic regression with an L2 penalty of strength ``1 / C``, by scikit-learn; where that
       would take photos x features or photos x species of more than `finerkit.blocks.IN_MEMORY` numbers, by
-      `finerkit.softmax`, in blocks, to the same optimum, or nearer;
+      `finerkit.softmax`, in blocks, about as near to the optimum;
     - "nearest_mean": no training; with standardised ``z`` and class means ``m_k`` the logit is
       ``(z . m_k - |m_k|^2 / 2) / sqrt(feature)``, which orders classes by distance to their means.
 
@@ -86,7 +86,7 @@ def fit_head(
     elif len(rows) * max(features, len(species)) > IN_MEMORY:
         from finerkit.softmax import Problem, fit_softmax
 
-        weight, bias = fit_softmax(Problem(embedding, rows, classes, mean, scale, C))
+        weight, bias = fit_softmax(Problem(embedding, rows, classes, mean, scale, C), _TOLERANCE)
     else:
         weight, bias = _logistic((embedding[rows].astype(np.float64) - mean) / scale, classes, C)
     dtype = np.float32 if weight.size > _LARGE_HEAD else np.float64

@@ -98,6 +98,29 @@ def test_large_heads_are_those_of_scikit_learn(uneven, monkeypatch, C):
     assert np.sqrt(((found - expected) ** 2).mean()) < 0.01 * expected.std()
 
 
+@pytest.mark.parametrize("small", [0, 10**9])
+def test_large_heads_are_those_of_scikit_learn_where_few_species_have_most_photos(monkeypatch, small):
+    rng = np.random.default_rng(1)
+    classes = np.repeat(np.arange(30), [600, *[8] * 29])
+    X = rng.normal(size=(30, 40))[classes] + 1.5 * rng.normal(size=(len(classes), 40))
+    X = (X * np.geomspace(1, 0.01, 40) @ np.linalg.qr(rng.normal(size=(40, 40)))[0]).astype(np.float32)
+    monkeypatch.setattr(softmax, "_SMALL", small)
+    mean, scale = X.mean(0), X.std(0)
+    Z = ((X - mean) / scale).astype(np.float64)
+    found = centred(Z, *fit_softmax(Problem(X, np.arange(len(X)), classes, mean, scale, 1.0)))
+    peer = LogisticRegression(tol=1e-8, max_iter=5000).fit(Z, classes)
+    expected = centred(Z, peer.coef_, peer.intercept_)
+    assert np.sqrt(((found - expected) ** 2).mean()) < 0.05 * expected.std()
+
+
+def test_embeddings_that_do_not_vary_give_a_head_without_weights(monkeypatch):
+    monkeypatch.setattr(species, "IN_MEMORY", 10)
+    monkeypatch.setattr(softmax, "_SMALL", 0)
+    head = species.fit_head(np.ones((40, 6), np.float32), np.repeat(["a", "b", "c", "d"], 10))
+    assert not head.weight.any()
+    assert np.ptp(head.bias) == 0
+
+
 def test_embeddings_that_vary_unevenly_take_few_passes(uneven, monkeypatch):
     X, classes = uneven
     monkeypatch.setattr(softmax, "_SMALL", 0)

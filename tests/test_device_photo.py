@@ -1,5 +1,6 @@
 """Photos decoded by TorchCodec where the network runs: Pillow's pixels, the same reasons, the same studies."""
 
+import re
 import sys
 import warnings
 
@@ -35,7 +36,9 @@ def pretended(monkeypatch):
         return real(photos)
 
     monkeypatch.setattr(torchcodec.decoders, "decode_jpeg", decode_jpeg)
-    return asked
+    device_photo.check_torchcodec.cache_clear()
+    yield asked
+    device_photo.check_torchcodec.cache_clear()
 
 
 @pytest.fixture
@@ -100,6 +103,16 @@ def test_photos_are_upright(photo, orientation):
     assert np.abs(found - exactly(load_image(path), "squash", "bicubic")).max() <= 1
 
 
+def test_exif_that_pillow_does_not_know_does_not_turn_photos(photo):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = photo(exif=exif)
+    path.write_bytes(path.read_bytes().replace(b"Exif\0\0", b"Exif\0\xff", 1))
+    jpeg = read_jpeg(path)
+    assert jpeg.orientation == 1
+    assert np.abs(decoded([jpeg], Preprocess(SIDE), CPU)[0] - exactly(load_image(path), "squash", "bicubic")).max() <= 1
+
+
 def test_grey_and_progressive_files_are_decoded(photo, tmp_path):
     grey = tmp_path / "grey.jpg"
     Image.fromarray(picture(0, (100, 90))).convert("L").save(grey)
@@ -114,7 +127,11 @@ def test_what_decoders_may_read_otherwise_is_left_to_pillow(photo, tmp_path, mon
     Image.fromarray(picture(0)).save(tmp_path / "png.jpg", "PNG")
     cut = tmp_path / "cut.jpg"
     cut.write_bytes(photo("whole.jpg").read_bytes()[:-40])
-    for path in (tmp_path / "cmyk.jpg", tmp_path / "png.jpg", photo("rgb.jpg", keep_rgb=True), cut):
+    plain, bare = photo("rgb.jpg", keep_rgb=True), tmp_path / "bare.jpg"
+    bare.write_bytes(re.sub(rb"\xff\xee..Adobe.{7}", b"", plain.read_bytes(), flags=re.DOTALL))
+    with Image.open(bare) as image:
+        assert "adobe" not in image.info
+    for path in (tmp_path / "cmyk.jpg", tmp_path / "png.jpg", plain, bare, cut):
         assert read_jpeg(path) is None
     monkeypatch.setattr("finerkit.photo.LARGE", 100)
     assert read_jpeg(photo()) is None
@@ -193,14 +210,54 @@ def test_a_study_that_does_not_say_was_decoded_by_pillow(tmp_path):
     images = fk.read_images(write_photos(tmp_path / "photos", per_species=3), progress=False)
     study = fk.analyze(images, model, tmp_path / "s.zarr", folds=2, progress=False)
     identity = {k: v for k, v in study.attrs["identity"].items() if k != "decoder"}
-    disk.write_root(tmp_path / "s.zarr", identity=identity, decoder=None)
+    disk.write_root(tmp_path / "s.zarr", identity=identity)
     again = fk.analyze(images, model, tmp_path / "s.zarr", folds=2, progress=False)
     assert again["features"]["embedding"].equals(study["features"]["embedding"])
+    del again.attrs["decoder"]
+    assert fk.compare(again, SPECIES[0], model=model, progress=False).attrs["decoder"] == "pillow"
 
 
-def test_a_decoder_that_is_not_there_is_said(monkeypatch):
+@pytest.fixture
+def unknown():
+    device_photo.check_torchcodec.cache_clear()
+    yield
+    device_photo.check_torchcodec.cache_clear()
+
+
+@pytest.mark.usefixtures("unknown")
+def test_a_device_that_cannot_decode_is_said(photo, monkeypatch):
+    def decode_jpeg(photos, *, device):
+        raise RuntimeError("built without nvJPEG")
+
+    monkeypatch.setattr(torchcodec.decoders, "decode_jpeg", decode_jpeg)
+    with pytest.raises(RuntimeError, match=r"cannot decode JPEG files on 'cuda' \(built without nvJPEG\).*'pillow'"):
+        list(run_photos([[str(photo())]], Preprocess(SIDE, decoder="torchcodec"), 1, CUDA))
+
+
+def test_too_many_photos_at_once_are_decoded_by_halves(photo, monkeypatch):
+    jpeg, asked = read_jpeg(photo()), []
+
+    def decode_jpeg(photos, *, device):
+        asked.append(len(photos))
+        if len(photos) > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [torch.zeros(3, 8, 8, dtype=torch.uint8)] * len(photos)
+
+    monkeypatch.setattr(torchcodec.decoders, "decode_jpeg", decode_jpeg)
+    fits = 2
+    assert len(decoded([jpeg] * 5, Preprocess(SIDE), CPU)) == 5
+    assert asked == [5, 2, 3, 1, 2]
+    fits = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        decoded([jpeg] * 2, Preprocess(SIDE), CPU)
+
+
+@pytest.mark.usefixtures("unknown")
+def test_a_decoder_that_is_not_there_is_said(photo, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
-    with pytest.raises(ModuleNotFoundError, match=r"needs the package torchcodec.*pip install 'finerkit\[gpu\]'"):
+    with pytest.raises(ModuleNotFoundError, match="decoded by torchcodec"):  # where no network is loaded, too
+        list(run_photos([[str(photo())]], Preprocess(SIDE, decoder="torchcodec")))
+    with pytest.raises(ModuleNotFoundError, match=r"cannot be imported.*pip install 'finerkit\[gpu\]'"):
         fk.load_model(decoder="torchcodec")
     with pytest.raises(ValueError, match="decoder must be one of 'pillow', 'torchcodec'. Got 'nvjpeg'"):
         fk.load_model(decoder="nvjpeg")

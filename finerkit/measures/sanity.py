@@ -70,7 +70,8 @@ def sanity_check(
     xarray.Dataset
         ``rank_correlation(shuffled, image, strength)``: Spearman's correlation, over the cells, of the signed map with
         the one after shuffling; ``shuffled`` is "head" or "network". Near 0 is right, near 1 is wrong. NaN where a
-        photo cannot be used (see ``status``), a map is constant, or the network's own head cannot be told from it.
+        photo cannot be used or overflows the shuffled network (see ``status``), a map is constant, or the network's own
+        head cannot be told from it.
 
     Raises
     ------

@@ -190,7 +190,8 @@ def _with_network(
 
     wanted = frozenset(plan.metrics) & set(NETWORK_METRICS)
     study = study_of(comparison, study, repr(min(wanted)))
+    model = model_of(study, model)
     judge = judge_of(study, held_out=judge_name == "held_out")
     positions = [judge.species.index(n) for n in (comparison.attrs["target"], nearest)]
     asked = Asked(wanted, plan.top, plan.steps, *positions)
-    return plan._replace(judge=judge, asked=asked, model=model_of(study, model))
+    return plan._replace(judge=judge, asked=asked, model=model)

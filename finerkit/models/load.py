@@ -80,8 +80,9 @@ def load_model(
         Run the forward pass through ``torch.compile``: slower to start, quicker on large collections.
     decoder
         "pillow" decodes photos in threads of the CPU; "torchcodec" decodes JPEG files where the network runs, which
-        leaves the CPU free beside a GPU (needs ``finerkit[gpu]``; other formats are left to Pillow). Pixels differ a
-        little, since Pillow decodes large photos at a reduced size. Part of the model, like `precision`.
+        leaves the CPU free beside an NVIDIA GPU (needs ``finerkit[gpu]``; other formats, and files with more in them
+        than a photo, are left to Pillow). Pixels differ a little: Pillow decodes large photos at a reduced size and
+        rounds between rows and columns, and a GPU may round otherwise than a CPU. Part of the model, like `precision`.
     **options
         Passed to ``timm.create_model``.
 
@@ -93,8 +94,8 @@ def load_model(
     ------
     ModelUnavailableError
         If the weights cannot be reached, or do not match their hash.
-    ModuleNotFoundError
-        If the decoder is not installed.
+    ModuleNotFoundError, RuntimeError
+        If the decoder is not installed, or cannot decode on this device.
     ValueError
         If there is no such timm model, or it cannot work at that image size, or cannot be cut in two.
     """

@@ -67,14 +67,14 @@ class Model:
         precision: str = "float32",
         compiled: bool = False,
     ) -> None:
-        if preprocess.decoder == "torchcodec":
-            check_torchcodec()
         self.name = name
         self.preprocess = preprocess
         self.split = split
         self.class_names = class_names
         self.pretrained = pretrained
         self.device = device or torch.device("cpu")
+        if preprocess.decoder == "torchcodec":
+            check_torchcodec(self.device)
         self.precision = choice(precision, tuple(PRECISIONS), "precision")
         # channels_last: convolutions are two to five times quicker on CPU, quicker on GPU; no effect on transformers.
         self.module = module.eval().to(self.device, memory_format=torch.channels_last)
