@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from finerkit.photo import Jpeg
     from finerkit.preprocess import Preprocess
 
-#: Pixels that are decoded at once, at most: 0.3 GB, and 1.2 GB while they are resized.
+#: Pixels that are decoded at once, at most: 0.3 GB. A photo takes up to 0.5 GB more while it is resized.
 AT_ONCE = 100_000_000
 
 _UPRIGHT: dict[int, Callable[[Tensor], Tensor]] = {  # EXIF orientation -> how to turn (colour, y, x)
