@@ -228,16 +228,9 @@ def _checkpoint_model(options: argparse.Namespace) -> Model | None:
     if options.weights is None:
         return None
     import finerkit as fk
+    from finerkit.study_model import load_again
 
-    made = fk.open_study(options.store).attrs
-    return fk.load_model(
-        made["model"],
-        int(made["image_size"]),
-        fit=made["fit"],
-        weights=options.weights,
-        precision=made.get("precision", "float32"),
-        decoder=made.get("decoder", "pillow"),
-    )
+    return load_again(fk.open_study(options.store).attrs, options.weights)
 
 
 def _traits(options: argparse.Namespace) -> None:

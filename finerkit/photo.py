@@ -130,7 +130,8 @@ def read_jpeg(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Jpe
         if image.info.get("adobe_transform") == 0 or [part[0] for part in image.layer] == [*b"RGB"]:
             return None
         orientation, pixels = _orientation(image), image.width * image.height
-        data = Path(path).read_bytes()
+        image.fp.seek(0)
+        data = image.fp.read()
     if not data.endswith(b"\xff\xd9"):  # the mark of the end: decoders differ over files that were cut off
         return None
     return Jpeg(_EXIF.sub(bytes(14), data), orientation, pixels)

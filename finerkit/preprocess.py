@@ -95,7 +95,7 @@ class Preprocess:
             interpolation=str(attrs["interpolation"]),
             mean=tuple(attrs["mean"]),
             std=tuple(attrs["std"]),
-            decoder=str(attrs.get("decoder", "pillow")),  # studies of before did not say
+            decoder=str(attrs.get("decoder", cls.decoder)),  # studies of before did not say
         )
 
     def pixels(self, photo: Image.Image) -> np.ndarray:

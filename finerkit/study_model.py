@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 #: Facts that studies of before did not say.
-UNSAID = {"precision": "float32", "decoder": "pillow"}
+UNSAID = {"precision": "float32", "decoder": Preprocess.decoder}
 
 # Models in use, so that a question right after the analysis does not load one again.
 _models: WeakValueDictionary[str, Model] = WeakValueDictionary()
@@ -52,19 +52,8 @@ def model_of(study: xr.DataTree, model: Model | None = None) -> Model:
     if model is None:
         model = next((m for m in _models.values() if _same(m, attrs)), None)
     if model is None:
-        pre = Preprocess.from_attrs(attrs)
         try:
-            model = load_model(
-                attrs["model"],
-                pre.image_size,
-                fit=pre.fit,
-                pretrained=bool(attrs["pretrained"]),
-                mean=pre.mean,
-                std=pre.std,
-                interpolation=pre.interpolation,
-                precision=attrs.get("precision", UNSAID["precision"]),
-                decoder=pre.decoder,
-            )
+            model = load_again(attrs)
         except (ValueError, RuntimeError) as error:
             raise ValueError(
                 f"This study was made with the model {attrs['model']!r}, which cannot be loaded by name: "
@@ -79,6 +68,23 @@ def model_of(study: xr.DataTree, model: Model | None = None) -> Model:
             f"differs in {', '.join(differs)}: pass the same model."
         )
     return model
+
+
+def load_again(attrs: dict[str, Any], weights: str | None = None) -> Model:
+    """Load by its name the model that the attrs of a study tell of; `weights` is its checkpoint, where it has one."""
+    pre = Preprocess.from_attrs(attrs)
+    return load_model(
+        attrs["model"],
+        pre.image_size,
+        fit=pre.fit,
+        pretrained=bool(attrs["pretrained"]),
+        weights=weights,
+        mean=pre.mean,
+        std=pre.std,
+        interpolation=pre.interpolation,
+        precision=attrs.get("precision", UNSAID["precision"]),
+        decoder=pre.decoder,
+    )
 
 
 def _same(model: Model, attrs: dict[str, Any]) -> bool:
