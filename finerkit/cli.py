@@ -210,6 +210,7 @@ def _compare(options: argparse.Namespace) -> None:
     pair = fk.compare(
         options.store, options.target, _references(options), options.method,
         detail=options.detail, objective=options.objective, by=options.by, layer=options.layer,
+        model=_checkpoint_model(options),
     )  # fmt: skip
     strongest = max(options.strength)
     print(summary(pair, strongest))
