@@ -1,12 +1,14 @@
-"""Kill a run at random moments, many times: the store always opens, and the run that ends equals an uninterrupted one.
+"""Kill runs at random moments, many times: the store always opens, and the run that ends equals an uninterrupted one.
 
-Usage: python benchmarks/kill.py [--times 20]
+Usage: python benchmarks/kill.py [--times 20] [--per-species 200]
+First a study is made, then it grows, with photos that were added, changed, renamed and deleted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -20,13 +22,17 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--per-species", type=int, default=200)
     options = parser.parse_args()
-    from killed import kill_until_done
+    from killed import change, kill_until_done
     from samples import write_photos
 
     with tempfile.TemporaryDirectory() as folder:
         photos = write_photos(Path(folder, "photos"), options.per_species)
-        seconds, left = kill_until_done(photos, Path(folder, "killed.zarr"), options.times)
-    print(json.dumps({"kills": options.times, "seconds of a whole run": round(seconds, 1), "photos done": left}))
+        for what in ("made", "grown"):
+            seconds, left = kill_until_done(photos, Path(folder, "killed.zarr"), options.times)
+            row = {"study": what, "kills": options.times, "seconds of a whole run": round(seconds, 1)}
+            print(json.dumps(row | {"photos done": left}), flush=True)
+            shutil.rmtree(Path(folder, "whole.zarr"))
+            change(photos)
 
 
 if __name__ == "__main__":

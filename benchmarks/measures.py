@@ -18,6 +18,7 @@ from PIL import Image
 import finerkit as fk
 from finerkit.measures import sanity_check, score
 from finerkit.measures.fills import FILLS
+from finerkit.roles import references_of
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def main() -> None:
             parts[fill].append(measure(pair, fill, model, options))
         if options.sanity:
             checks.append(sanity_check(pair, [0, 1], model=model)["rank_correlation"].mean("image"))
-        print(species, pair.attrs["references"], flush=True)
+        print(species, references_of(pair), flush=True)
     result = {"model": repr(model), "fills": {f: summary(xr.concat(p, "image")) for f, p in parts.items()}}
     if checks:
         mean = xr.concat(checks, "species").mean("species")
@@ -82,7 +83,7 @@ def summary(scores: xr.Dataset) -> dict:
         "mask_share": round(float(scores["mask_share"].mean()), 4),
     }
     for t in scores["top"].values:
-        own = drop.sel(map="contrast", top=t)
+        own = drop.sel(map_kind="contrast", top=t)
         mean = own.mean("image")
         error = (own - own.isel(strength=0)).std("image", ddof=1) / own.notnull().sum("image") ** 0.5
         found[f"relative_drop_{t:g}"] = rounded(mean)
@@ -91,7 +92,7 @@ def summary(scores: xr.Dataset) -> dict:
         found[f"relative_drop_{t:g}_baselines"] = baselines(drop.sel(top=t))
     for name in ("deletion_area", "insertion_area", "energy", "pointing", "empty"):
         if name in scores:
-            found[name] = rounded(scores[name].sel(map="contrast").mean("image"))
+            found[name] = rounded(scores[name].sel(map_kind="contrast").mean("image"))
             found[f"{name}_baselines"] = baselines(scores[name])
     return found
 
@@ -102,7 +103,7 @@ def rounded(values: xr.DataArray) -> list[float]:
 
 def baselines(values: xr.DataArray) -> dict[str, float]:
     mean = values.isel(strength=0).mean("image")
-    return {m: round(float(mean.sel(map=m)), 4) for m in ("random", "edge")}
+    return {m: round(float(mean.sel(map_kind=m)), 4) for m in ("random", "edge")}
 
 
 def print_table(fill: str, found: dict) -> None:

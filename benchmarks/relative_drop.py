@@ -21,6 +21,7 @@ import finerkit as fk
 from finerkit.measures.fills import FILLS, filler
 from finerkit.measures.maps import count_of, ranking, strongest_first, upsample
 from finerkit.photo import load_image
+from finerkit.roles import references_of
 from finerkit.species import Head, held_out_heads_of
 
 TOP = 0.05
@@ -74,7 +75,7 @@ def questions(study, strengths: list[float]) -> list[tuple]:
     for species in study["species"]["species"].values:
         pair = fk.compare(study, str(species), progress=False)
         maps = fk.contrast(pair, strengths, relu=False).compute().values.astype(np.float64)
-        names = str(species), str(pair.attrs["references"][0])
+        names = str(species), str(references_of(pair)[0])
         tasks += [(str(pair["image"].values[i]), pair["path"].values[i], names, maps[i]) for i in range(len(maps))]
     return tasks
 

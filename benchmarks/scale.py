@@ -26,6 +26,7 @@ from PIL import Image
 from torch import nn
 
 import finerkit as fk
+from finerkit import pipeline
 from finerkit import store as disk
 from finerkit.predictions import trained, write_tables
 
@@ -99,6 +100,8 @@ def by_photos(folder: Path, count: int) -> dict:
     row["files"] = sum(file.is_file() for file in store.rglob("*"))
     with timed(row, "open s"):
         study = fk.open_study(store)
+    with timed(row, "nothing to do s"):
+        fk.analyze(images, model, store, keep_features=False, progress=False)
     with timed(row, "open with xarray s"):
         xr.open_datatree(store, engine="zarr").close()
     with timed(row, "compare s"):
@@ -108,7 +111,29 @@ def by_photos(folder: Path, count: int) -> dict:
         fk.StrengthExplorer(pair)
     with timed(row, "species explorer s"):
         fk.SpeciesExplorer(study)
-    return row
+    return row | growth(folder, images, model, store)
+
+
+def growth(folder: Path, images: xr.Dataset, model: fk.Model, store: Path) -> dict:
+    """Add 1 % of the photos, and tell what is written before the head is fitted anew from the head itself."""
+    row, more = {}, folder / "photos" / "Species 0"
+    for i in range(max(1, images.sizes["image"] // 100)):
+        (more / f"new {i}.jpg").write_bytes(b"".join([(next(more.glob("*.jpg"))).read_bytes(), str(i).encode()]))
+    with timed(row, "read again s"):
+        grown = fk.read_images(folder / "photos", progress=False)
+    started, before_head = time.perf_counter(), []
+
+    def trained_later(*args: object, **options: object) -> object:
+        before_head.append(time.perf_counter() - started)
+        return trained(*args, **options)
+
+    pipeline.trained = trained_later
+    try:
+        with timed(row, "grow by 1 % s"):
+            fk.analyze(grown, model, store, keep_features=False, progress=False)
+    finally:
+        pipeline.trained = trained
+    return row | {"of which before the head s": round(before_head[0], 2)}
 
 
 def simulated(species: int, each: int, features: int) -> tuple[np.ndarray, xr.Dataset]:
@@ -136,16 +161,16 @@ def by_species(folder: Path, species: int, head: str, each: int, features: int, 
     embedding, images = simulated(species, each, features)
     store = folder / "study.zarr"
     row["start MB"] = round(peak())
+    disk.commit(store, study_id="simulated", network_id="simulated", head_id="simulated", head=head)
     disk.write_group(store, "images", images)
-    disk.write_root(store, complete=True)
-    group = disk.ChunkedGroup(
-        store, "features", {"embedding": {"feature": features}}, {"embedding": "float32"}, images["image"].values
-    )
-    group.write(0, embedding=embedding)
+    disk.write_group(store, "features", images[["image"]])
+    shape, types = {"embedding": {"feature": features}}, {"embedding": "float32"}
+    disk.make_arrays(store, "features", len(embedding), shape, types).write(0, embedding=embedding)
     with timed(row, "fit and cross-validate s"):
         judged = trained(embedding, images, head, folds=folds)
     with timed(row, "predict and write s"):
         write_tables(store, images, judged, {})
+        disk.commit(store, "images", "features", "species", "predictions")
     row["MB of logits"] = round(4 * len(embedding) * species / 2**20)
     del judged, embedding
     study = fk.open_study(store)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from finerkit.photo import load_image
     from finerkit.pipeline import analyze
     from finerkit.similarity import similar_species
-    from finerkit.store import open_study
+    from finerkit.study import open_study
     from finerkit.tables import evidence_table, phenotype_table, trait_table
     from finerkit.traits import find_traits, label_masks, match_trait, test_background, test_traits, to_coco
     from finerkit.widgets import SpeciesExplorer, StrengthExplorer, TraitExplorer
@@ -56,7 +56,7 @@ _HOME = {
     "load_image": "finerkit.photo",
     "load_model": "finerkit.models",
     "match_trait": "finerkit.traits",
-    "open_study": "finerkit.store",
+    "open_study": "finerkit.study",
     "phenotype_table": "finerkit.tables",
     "read_images": "finerkit.images",
     "reference_weights": "finerkit.evidence",

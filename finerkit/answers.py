@@ -1,6 +1,7 @@
-"""Where answers are kept: chunks of evidence enter; a comparison on disk leaves, or one in memory where there is none.
+"""Keep comparisons: write the evidence chunk by chunk into the study, or in memory where it cannot be written.
 
-A comparison that was interrupted goes on where it stopped: photos of a chunk that is not written are "pending".
+A comparison that was interrupted goes on where it stopped: photos of a chunk that is not written are "pending". Readers
+see it once it is complete.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tqdm.auto import tqdm
 from finerkit import store as disk
 from finerkit.images import warn_unusable
 from finerkit.lock import writing
+from finerkit.pairs import text_variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 
     Explain = Callable[[xr.Dataset], Iterator[Chunk]]
 
+_ARRAYS = ("evidence", "logit")
 
-def answered(path: Place | None, group: str, question: str, *, named: bool, overwrite: bool) -> xr.Dataset | None:
+
+def answered(path: Place | None, group: str, question_id: str, *, named: bool, overwrite: bool) -> xr.Dataset | None:
     """The stored answer to the same question, if there is one that is complete.
 
     Raises
@@ -40,11 +44,12 @@ def answered(path: Place | None, group: str, question: str, *, named: bool, over
     found = _found(path, group)
     if found is None or not found.attrs.get("complete"):
         return None
-    if found.attrs.get("question") == question:
+    if found.attrs.get("question_id") == question_id:
         return found
     if named:
         raise ValueError(
-            f"There is another comparison in {group!r}. Choose another name=, or replace it with overwrite=True."
+            f"There is another comparison in {group!r}, of other species, photos or settings, or of an earlier head. "
+            "Choose another name=, or replace it with overwrite=True."
         )
     return None
 
@@ -75,8 +80,8 @@ def keep(
         if opened is None:
             return _in_memory(data, explain(photos), bar)
         _fill(path, group, *opened, photos, explain, bar)
-        disk.mark_complete(path, group)
-        disk.finish(path)
+        disk.make_group(path, group, complete=1)
+        disk.commit(path, group)
         found = _found(path, group)
         warn_unusable(found, "could not be explained")
         return found
@@ -124,24 +129,22 @@ def _opened(path: Place, group: str, data: xr.Dataset) -> tuple[disk.ChunkedGrou
     """Arrays to fill, and where chunks begin that are not there yet: all of them, unless a run was interrupted."""
     every = range(0, data.sizes["image"], disk.CHUNK)
     begun = _found(path, group)
-    if begun is not None and not begun.attrs.get("complete") and begun.attrs.get("question") == data.attrs["question"]:
+    if begun is not None and _goes_on(begun, data.attrs["question_id"]):
         pending = begun["status"].values == disk.PENDING
-        arrays = disk.ChunkedGroup.existing(path, group)
-        if {"evidence", "logit"} <= arrays.names:
-            return arrays, [s for s in every if pending[s : s + disk.CHUNK].any()]
+        return disk.ChunkedGroup(path, group, _ARRAYS), [s for s in every if pending[s : s + disk.CHUNK].any()]
+    disk.remove_group(path, group)
     waiting = np.full(data.sizes["image"], disk.PENDING, object)
     dims = {"evidence": {d: data.sizes[d] for d in ("species", "y", "x")}, "logit": {"species": data.sizes["species"]}}
-    disk.write_group(path, group, data.assign(status=("image", waiting)))
-    arrays = disk.ChunkedGroup(
-        path,
-        group,
-        dims,
-        dict.fromkeys(dims, "float32"),
-        data["image"].values,
-        units=dict.fromkeys(dims, "logit"),
-        resume=True,
-    )
-    return arrays, list(every)
+    disk.make_group(path, "comparisons")
+    disk.write_group(path, group, data.assign_coords(status=text_variable(waiting)))
+    units = dict.fromkeys(dims, "logit")
+    return disk.make_arrays(path, group, data.sizes["image"], dims, dict.fromkeys(dims, "float32"), units), list(every)
+
+
+def _goes_on(begun: xr.Dataset, question_id: str) -> bool:
+    """Whether this is the same comparison, interrupted after its arrays were made."""
+    same = begun.attrs.get("question_id") == question_id
+    return same and not begun.attrs.get("complete") and set(_ARRAYS) <= set(begun)
 
 
 def _in_memory(data: xr.Dataset, chunks: Iterator[Chunk], bar: tqdm) -> xr.Dataset:
@@ -155,8 +158,7 @@ def _in_memory(data: xr.Dataset, chunks: Iterator[Chunk], bar: tqdm) -> xr.Datas
     full = data.assign(
         evidence=(("image", "species", "y", "x"), np.concatenate([p[0] for p in parts]), {"units": "logit"}),
         logit=(("image", "species"), np.concatenate([p[1] for p in parts]), {"units": "logit"}),
-        status=("image", status),
-    )
+    ).assign_coords(status=text_variable(status))
     warn_unusable(full, "could not be explained")
     return full.assign_attrs(disk.provenance(**data.attrs))
 
@@ -164,7 +166,7 @@ def _in_memory(data: xr.Dataset, chunks: Iterator[Chunk], bar: tqdm) -> xr.Datas
 def _found(path: Place, group: str) -> xr.Dataset | None:
     """A stored comparison, complete or not: all in memory but the evidence, which is read when used."""
     try:
-        found = disk.read_group(path, group)
-        return found.assign({name: found[name].load() for name in found if name != "evidence"})
+        found = disk.read_group(path, group, committed=False)
+        return found.assign({name: found[name].load() for name in found.variables if name != "evidence"})
     except (OSError, ValueError, KeyError):  # not there, or interrupted before it could be read
         return None

@@ -1,4 +1,4 @@
-"""Embeddings too many to hold: rows of a study enter; blocks of rows, their moments and class means leave."""
+"""Read embeddings that may be too many to hold: whole, or in blocks of rows, with their moments and class means."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +21,8 @@ BLOCK = 2**18
 #: Rows that a block has at least: with fewer, the weights they are multiplied by would be read all the time.
 FEWEST = 100
 
-#: Embeddings of more numbers than this are read from disk by block.
-IN_MEMORY = 2**23
+#: Bytes that the arrays of one fit may take; what needs more is done in blocks. Tests set it to 0.
+MEMORY = min(psutil.virtual_memory().total // 10, 2 * 10**9)
 
 
 class Spool:
@@ -67,10 +68,15 @@ class Spool:
 Embedding = np.ndarray | Spool
 
 
+def fits(numbers: int) -> bool:
+    """Whether so many numbers, in float64, may be in memory at once: the one rule for what is done in blocks."""
+    return 8 * numbers <= MEMORY
+
+
 def rows_of(array: zarr.Array, folder: Path) -> Embedding:
-    """Rows of a stored array (image, feature): in memory while they are few, else spooled to disk."""
+    """Rows of a stored array (image, feature): in memory where they fit, else spooled to disk."""
     count, width = array.shape
-    if count * width <= IN_MEMORY:
+    if fits(count * width):
         return array[:]
     spool, chunk = Spool(width, folder), array.chunks[0]
     step = chunk * max(1, BLOCK // (chunk * width))

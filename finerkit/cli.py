@@ -1,4 +1,4 @@
-"""The command line: arguments enter; the same verbs as in Python run; findings and file names are printed."""
+"""Run finerkit from the command line: the same verbs as in Python; findings and file names are printed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
+    import xarray as xr
     from distributed import Client
 
     from finerkit.models import Model
@@ -173,6 +174,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _analyze(options: argparse.Namespace) -> None:
     import finerkit as fk
+    from finerkit.report import accuracy_words
 
     images = fk.read_images(options.source, options.table, species=options.species, path=options.path)
     model = fk.load_model(
@@ -189,8 +191,8 @@ def _analyze(options: argparse.Namespace) -> None:
     print(
         f"{int((status == 'ok').sum())} of {len(status)} photos analysed, {study['species'].sizes['species']} species."
     )
-    if "accuracy" in study["species"].attrs:
-        print(f"Cross-validated accuracy: {study['species'].attrs['accuracy']:.3f}")
+    if accuracy := accuracy_words(study):
+        print(f"Cross-validated accuracy: {accuracy}")
     print(f"Study: {options.store}")
 
 
@@ -207,10 +209,11 @@ def _compare(options: argparse.Namespace) -> None:
     import finerkit as fk
     from finerkit.report import summary, write_report
 
+    study = fk.open_study(options.store)
     pair = fk.compare(
-        options.store, options.target, _references(options), options.method,
+        study, options.target, _references(options), options.method,
         detail=options.detail, objective=options.objective, by=options.by, layer=options.layer,
-        model=_checkpoint_model(options),
+        model=_checkpoint_model(study, options),
     )  # fmt: skip
     strongest = max(options.strength)
     print(summary(pair, strongest))
@@ -224,23 +227,22 @@ def _references(options: argparse.Namespace) -> list[str] | int | str:
     return options.references or options.k or "auto"
 
 
-def _checkpoint_model(options: argparse.Namespace) -> Model | None:
+def _checkpoint_model(study: xr.DataTree, options: argparse.Namespace) -> Model | None:
     """The study's model with its checkpoint, where one is given."""
     if options.weights is None:
         return None
-    import finerkit as fk
     from finerkit.study_model import load_again
 
-    return load_again(fk.open_study(options.store).attrs, options.weights)
+    return load_again(study.attrs, options.weights)
 
 
 def _traits(options: argparse.Namespace) -> None:
     import finerkit as fk
     from finerkit.report import trait_table, write_trait_report
 
-    pair = fk.compare(options.store, options.target, _references(options))
-    traits = fk.find_traits(pair, options.strength, options.traits or "auto")
-    print(trait_table(traits).to_string())
+    study = fk.open_study(options.store)
+    traits = _traits_of(study, fk.compare(study, options.target, _references(options)), options)
+    print(trait_table(traits).to_string(na_rep="-"))
     if options.test:
         tested = fk.test_traits(traits, options.test)
         print(f"\nAgainst {options.test}:\n{tested.to_string(float_format=lambda v: f'{v:.3g}')}")
@@ -249,13 +251,29 @@ def _traits(options: argparse.Namespace) -> None:
     print(f"Traits      {files.traits}\nRegions     {files.regions}")
 
 
+def _traits_of(study: xr.DataTree, pair: xr.Dataset, options: argparse.Namespace) -> xr.Dataset:
+    """The traits that a person edited, where there are some; else found now."""
+    import finerkit as fk
+    from finerkit.names import file_stem
+    from finerkit.roles import references_of, target_of
+    from finerkit.study import study_of
+
+    name = file_stem(target_of(pair), references_of(pair))
+    if name in study.finerkit.traits():
+        kept = study.finerkit.trait(name)
+        if kept.attrs.get("edited"):
+            study_of(kept, study)  # refuses those of an earlier head
+            print(f"Using the traits {name!r} as they were edited by hand ({kept.attrs['edited']} edits).")
+            return kept
+    return fk.find_traits(pair, options.strength, options.traits or "auto")
+
+
 def _guide(options: argparse.Namespace) -> None:
     import finerkit as fk
 
-    pair = fk.compare(options.store, options.target, _references(options))
-    traits = None
-    if options.traits != 0:
-        traits = fk.find_traits(pair, options.strength, "auto" if options.traits is None else options.traits)
+    study = fk.open_study(options.store)
+    pair = fk.compare(study, options.target, _references(options))
+    traits = _traits_of(study, pair, options) if options.traits != 0 else None
     scores = fk.score(pair, sorted({0.0, options.strength})) if options.scores else None
     page = fk.write_guide(
         options.out, pair, traits, scores,

@@ -73,7 +73,7 @@ def workers(client: Client) -> Run:
 
     def run(path: Place, model: Model, chunks: list[Chunk], tell: Callable[[int], Any]) -> None:
         name = uuid.uuid4().hex
-        disk.write_root(path, run=name)
+        disk.commit(path, run=name)
 
         def written(chunk: Chunk, failed: dict[int, str]) -> None:
             disk.write_status(path, chunk.start, chunk.status_with(failed))
@@ -82,7 +82,7 @@ def workers(client: Client) -> Run:
         try:
             _all_rounds(client, _pack(path, name, model, chunks), chunks, written)
         finally:
-            disk.write_root(path, run="")  # a task that still runs will not write any more
+            disk.commit(path, run="")  # a task that still runs will not write any more
 
     return run
 

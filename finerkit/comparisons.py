@@ -1,27 +1,27 @@
-"""A question put to a study: target and references enter; a Dataset of signed evidence leaves, kept in the study."""
+"""Compare a species with its look-alikes: compute signed evidence for each, and keep it in the study."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from finerkit import store as disk
 from finerkit.answers import answered, keep
 from finerkit.evidence import OBJECTIVES
 from finerkit.explain import plan
 from finerkit.features import are_same, contents
+from finerkit.identity import hashed
 from finerkit.names import choice, resolve, slug
+from finerkit.pairs import text_variable
 from finerkit.places import text
 from finerkit.preprocess import Preprocess
-from finerkit.questions import choose_images, choose_references
+from finerkit.questions import References, choose_images, choose_references
+from finerkit.roles import species_coords
 from finerkit.similarity import head_species
+from finerkit.study import as_study, with_paths
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
     from finerkit.models import Model
@@ -31,7 +31,7 @@ DETAILS = ("cell", "fine")
 
 
 def compare(
-    study: xr.DataTree | str | os.PathLike[str],
+    study: xr.DataTree,
     target: str,
     references: str | int | Iterable[str] = "auto",
     method: str = "cam",
@@ -54,7 +54,7 @@ def compare(
     Parameters
     ----------
     study
-        From `finerkit.analyze`, or its path.
+        From `finerkit.analyze` or `finerkit.open_study`. It is not changed.
     target
         Species to explain.
     references
@@ -90,7 +90,8 @@ def compare(
     name
         Of the group under ``/comparisons``. Default: made from the names of target and references.
     overwrite
-        Replace a comparison of the same name.
+        Replace a comparison of the same name. Evidence is read when used: what was opened of the former one, and not
+        loaded, can then no longer be used.
     progress
         Show a progress bar.
 
@@ -98,11 +99,14 @@ def compare(
     -------
     xarray.Dataset
         ``evidence(image, species, y, x)`` float32 in logits, target first, then the references; ``logit(image,
-        species)``; ``bias(species)`` (for "cam"). Per image: ``true_species``, ``path``, ``width``, ``height``,
-        ``status`` and where the grid lies on the upright photo, in pixels: ``cell_left``, ``cell_top`` (corner of cell
-        0, 0), ``cell_width``, ``cell_height``. Attrs: ``target``, ``references``, ``picked_by``, ``reference_scores``,
-        ``objective``, ``method``, ``layer``, ``detail`` (and ``detail_layer``), ``additive``. For "cam",
-        ``evidence.sum(("y", "x")) + bias == logit`` and ``additive`` is True. Lazy.
+        species)``; ``logit_cross_validated`` by heads that had not seen the photo, where they are known;
+        ``bias(species)`` (for "cam"). Coordinates: ``role(species)`` ("target" or "reference") and ``reference_score``
+        (the similarity by which references were picked); per image ``true_species``, ``path``, ``width``, ``height``,
+        ``status``, ``row`` (of the study's store; -1 for other photos) and where the grid lies on the upright photo, in
+        pixels: ``cell_left``, ``cell_top`` (corner of cell 0, 0), ``cell_width``, ``cell_height``. Attrs:
+        ``picked_by``, ``objective``, ``method``, ``layer``, ``detail`` (and ``detail_layer``), ``additive``, and
+        ``study_id``, ``network_id`` and ``head_id``, which say what it was computed from. For "cam",
+        ``evidence.sum(("y", "x")) + bias == logit`` and ``additive`` is 1. Lazy.
 
     Raises
     ------
@@ -112,8 +116,9 @@ def compare(
 
     Notes
     -----
-    Writes ``/comparisons/<name>`` into the study's store and adds it to `study`. The same question is answered from
-    there.
+    Writes ``/comparisons/<name>`` into the study's store; ``study.finerkit.comparisons()`` lists what is there. The
+    same question is answered from there. Where the store cannot be written, the result is kept in memory and a warning
+    says so.
 
     What a head does not recognise it cannot explain: ``study["species"]["recall"]`` is the share of a species' photos
     that were recognised by heads that had not seen them.
@@ -126,39 +131,43 @@ def compare(
     where + and - are the positive and the negative part of E_k and H_k, so that ``sum_q E'_k[q] = sum_p E_k[p]``. It
     depends on the photo and the class alone: contrasts of it are linear in strength and references like any other.
     """
-    study = disk.as_study(study)
+    study = as_study(study)
     choice(method, METHODS, "method")
     choice(objective, OBJECTIVES, "objective")
     _check_detail(detail, method, layer)
-    known = head_species(study)
-    target = resolve(target, known, hint="fk.similar_species(study) lists all.")
-    chosen, picked = choose_references(study, target, references, by)
+    target = resolve(target, head_species(study), hint="fk.similar_species(study) lists all.")
+    chosen = choose_references(study, target, references, by)
     photos = choose_images(study, target, images)
     if model is not None:
-        from finerkit.study_model import model_of
-
-        model_of(study, model)  # refuses another one, needed or not
-    question = {"target": target, "references": chosen, "method": method, "layer": layer or "default"}
-    if detail == "fine":  # only then: older answers to questions in cells stay answers
-        question["detail"] = detail
-    attrs = question | {"objective": objective, **picked, "additive": method == "cam", **_model_facts(study)}
-    attrs["detail"] = detail
-    attrs["strength_only_scales"] = _only_scales(study, target, chosen, detail)
-    what = "\n".join([*photos["image"].values, *contents(photos)])
-    question |= {"photos": hashlib.sha256(what.encode()).hexdigest(), "head": _fingerprint(study)}
-    attrs["question"] = json.dumps(question, sort_keys=True)
-    group = f"comparisons/{slug(name) if name else _auto_name(question)}"
-    path = disk.store_of(study)
-    found = answered(path, group, attrs["question"], named=name is not None, overwrite=overwrite)
+        study.finerkit.model(model)  # refuses another one, needed or not
+    question = {
+        "target": target, "references": chosen.names, "method": method, "detail": detail, "layer": layer or "default",
+        "photos": hashed([str(i) for i in photos["image"].values], contents(photos)),
+        "identity": study.finerkit.identity.to_attrs(),
+    }  # fmt: skip
+    question_id = hashed(question)
+    group = f"comparisons/{slug(name) if name else _auto_name(target, chosen.names, method, question_id)}"
+    path = study.finerkit.store
+    found = answered(path, group, question_id, named=name is not None, overwrite=overwrite)
     if found is None:
-        how = plan(study, [target, *chosen], method, detail, layer, model)
-        data = _frame(study, photos, how.grid, attrs | how.facts)
+        how = plan(study, [target, *chosen.names], method, detail, layer, model)
+        attrs = {
+            "method": method, "detail": detail, "additive": int(method == "cam"), "question_id": question_id,
+            "strength_only_scales": int(_only_scales(study, target, chosen.names, detail)),
+            **_model_facts(study), **study.finerkit.identity.to_attrs(), **how.facts,
+        }  # fmt: skip
+        data = _frame(study, photos, how.grid, [target, *chosen.names], attrs)
         found = keep(path, group, data, photos, how.explain, progress)
-    found.attrs |= {"objective": objective, **picked}  # of this call, where an older one asked the same otherwise
-    if path is not None:
-        found.attrs["study"] = text(path)  # where fk.score and fk.find_traits find the network again
-        study[group] = xr.DataTree(found)
-    return found
+    found = with_paths(study, _as_picked(found, chosen)).assign_attrs(objective=objective)
+    return found if path is None else found.assign_attrs(store=text(path))  # where fk.score finds the network again
+
+
+def _as_picked(data: xr.Dataset, chosen: References) -> xr.Dataset:
+    """With how the references were picked this time; an earlier call may have asked the same otherwise."""
+    scores = [np.nan, *chosen.scores]
+    if chosen.scores:
+        return data.assign_coords(reference_score=("species", scores)).assign_attrs(picked_by=chosen.picked_by)
+    return data.drop_vars("reference_score", errors="ignore").assign_attrs(picked_by=chosen.picked_by)
 
 
 def _check_detail(detail: str, method: str, layer: str | None) -> None:
@@ -178,25 +187,32 @@ def _check_detail(detail: str, method: str, layer: str | None) -> None:
 # --- what is known before anything is computed ---
 
 
-def _frame(study: xr.DataTree, photos: xr.Dataset, grid: tuple[int, int], attrs: dict[str, Any]) -> xr.Dataset:
+def _frame(
+    study: xr.DataTree, photos: xr.Dataset, grid: tuple[int, int], names: list[str], attrs: dict[str, Any]
+) -> xr.Dataset:
     """The answer without its evidence: what is known of the photos, where their grids lie, and how it is made."""
-    names = [attrs["target"], *attrs["references"]]
     placed = Preprocess.from_attrs(study.attrs).placement(photos.width.values, photos.height.values, grid)
     pixel = {"units": "pixel", "comment": "of the upright original photo"}
-    variables = {f"cell_{k.removeprefix('cell_')}": ("image", v, pixel) for k, v in placed._asdict().items()}
-    columns = {"true_species": "species", "path": "path", "width": "width", "height": "height", "status": "status"}
-    variables |= {new: ("image", photos[old].values) for new, old in columns.items()}
-    variables |= _cross_validated(study, photos, names)
+    coords = {f"cell_{k.removeprefix('cell_')}": ("image", v, pixel) for k, v in placed._asdict().items()}
+    columns = {"true_species": "species", "path": "path", "status": "status"}
+    coords |= {new: text_variable(photos[old].values) for new, old in columns.items()}
+    coords |= {v: ("image", photos[v].values, pixel) for v in ("width", "height")}
+    coords["row"] = ("image", _rows(study, photos), {"comment": "of the study's store, -1 for other photos"})
+    coords |= {"image": text_variable(photos.image.values), **species_coords(names[0], names[1:])}
+    coords |= {"y": np.arange(grid[0]), "x": np.arange(grid[1])}
+    variables = _cross_validated(study, photos, names)
     if attrs["additive"]:
         bias = study["species"].to_dataset().sel(species=names)["bias"].values
         variables["bias"] = ("species", bias, {"units": "logit"})
-    coords = {
-        "image": photos.image.values.astype(object),
-        "species": np.array(names, object),
-        "y": np.arange(grid[0]),
-        "x": np.arange(grid[1]),
-    }
-    return xr.Dataset(variables, coords, attrs | {"grid": [int(n) for n in grid]})
+    return xr.Dataset(variables, coords, attrs)
+
+
+def _rows(study: xr.DataTree, photos: xr.Dataset) -> np.ndarray:
+    """Row of each photo in the study's store; -1 where it is none of the study's."""
+    if not are_same(study, photos):
+        return np.full(photos.sizes["image"], -1)
+    images = study["images"].to_dataset()
+    return images["row"].sel(image=photos["image"].values).values
 
 
 def _cross_validated(study: xr.DataTree, photos: xr.Dataset, names: list[str]) -> dict[str, tuple]:
@@ -219,23 +235,10 @@ def _only_scales(study: xr.DataTree, target: str, references: list[str], detail:
     return bool(np.linalg.norm(weight.sum(0)) < 1e-3 * np.linalg.norm(weight[0]))
 
 
-def _auto_name(question: dict[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:8]
-    return (
-        f"{slug(question['target'], 40)}-vs-{slug('-'.join(question['references']), 60)}-{question['method']}-{digest}"
-    )
-
-
-def _fingerprint(study: xr.DataTree) -> str:
-    """Short hash of the study's head, so that an answer from another head is never taken for this one's."""
-    table = study["species"].to_dataset()
-    digest = hashlib.sha256("\n".join(head_species(study)).encode())
-    for name in ("weight", "bias"):
-        if name in table:
-            digest.update(np.ascontiguousarray(table[name].values).tobytes())
-    return digest.hexdigest()[:16]
+def _auto_name(target: str, references: list[str], method: str, question_id: str) -> str:
+    return f"{slug(target, 40)}-vs-{slug('-'.join(references), 60)}-{method}-{question_id[:8]}"
 
 
 def _model_facts(study: xr.DataTree) -> dict[str, Any]:
-    keys = ("model", "weights_hash", "pretrained", "head", "grid")
+    keys = ("model", "weights_hash", "pretrained", "head")
     return {k: study.attrs[k] for k in keys if k in study.attrs} | Preprocess.from_attrs(study.attrs).to_attrs()

@@ -17,7 +17,7 @@ from finerkit.datasets import cat, mask, mimics
 from finerkit.evidence import contrast
 from finerkit.models import load_model
 from finerkit.pipeline import analyze
-from finerkit.report import Report, summary, write_report, write_trait_report
+from finerkit.report import Report, accuracy_words, summary, write_report, write_trait_report
 from finerkit.similarity import similar_species
 from finerkit.tables import trait_table
 from finerkit.traits import find_traits
@@ -75,7 +75,7 @@ def _butterflies(out: Path, model: Model, photos: int, say: Callable[[str], None
     say(f"\n2. Pairs of look-alikes that differ in one planted trait, {photos} rendered photos of each species.")
     images = mimics(photos, 2, out=out / "mimics")
     study = analyze(images, model, out / "mimics.zarr")
-    say(f"   Cross-validated accuracy of the species head: {study['species'].attrs['accuracy']:.2f}")
+    say(f"   Cross-validated accuracy of the species head: {accuracy_words(study)}")
     shows = images.isel(image=images["trait_present"].values.astype(bool))
     target = str(shows["species"].values[0])
     nearest = similar_species(study, target, k=1)
@@ -90,7 +90,10 @@ def _butterflies(out: Path, model: Model, photos: int, say: Callable[[str], None
     )
     traits = find_traits(pair, masks=lambda image: mask(images, image, "animal"))
     columns = ["share_of_margin", "prevalence", f"prevalence: {nearest.species.item(0)}", "stability", "off_animal"]
-    say("   Its traits, clustered over the photos:\n" + indent(trait_table(traits)[columns].to_string(), "   "))
+    say(
+        "   Its traits, clustered over the photos:\n"
+        + indent(trait_table(traits)[columns].to_string(na_rep="-"), "   ")
+    )
     files = write_report(pair, out)
     _say_files(files, say)
     say(f"   Trait sheet {write_trait_report(traits, out).sheet}")

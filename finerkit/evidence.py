@@ -1,4 +1,4 @@
-"""The additive idea: features or stored evidence enter; evidence and contrasts in logits leave. No torch, no disk.
+"""Compute evidence and contrasts, in logits, from features or stored evidence. No torch, no disk.
 
 Evidence of class k at grid cell p, for features F just before a mean pool over P cells (Zhou et al. 2016, CAM)::
 
@@ -19,6 +19,7 @@ from scipy.special import softmax
 
 from finerkit.names import choice, resolve
 from finerkit.pairs import as_pair, typed_names
+from finerkit.roles import references_of, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,11 +71,12 @@ def reference_weights(
     Returns
     -------
     xarray.DataArray
-        (image, species) over the chosen references; sums to 1 over ``species``.
+        (image, species) over the chosen references; sums to 1 over ``species``. What the comparison knows of its
+        photos stays as coordinates along ``image``.
     """
     pair = as_pair(pair)
     objective = choice(objective or pair.attrs.get("objective", "mean"), OBJECTIVES, "objective")
-    names = _chosen_references(pair, references)
+    names = chosen_references(pair, references)
     logit = pair["logit"].sel(species=names).transpose("image", "species").astype(np.float64)
     return logit.copy(data=objective_weights(logit.values, objective)).rename("reference_weight").drop_attrs()
 
@@ -122,7 +124,8 @@ def contrast(
     Returns
     -------
     xarray.DataArray
-        (image, strength, y, x) in logits, or (image, y, x) for a single number.
+        (image, strength, y, x) in logits, or (image, y, x) for a single number. What the comparison knows of its photos
+        stays as coordinates along ``image``. The attrs say target and references in words.
 
     Raises
     ------
@@ -133,14 +136,13 @@ def contrast(
     strengths = _strengths(strength)
     if strengths.ndim != 1 or not strengths.size or not np.all(np.isfinite(strengths)) or strengths.min() < 0:
         raise ValueError(f"strength must be one or more numbers in the range [0, inf). Got {strength!r} instead.")
-    target = pair.attrs["target"]
-    weights = reference_weights(pair, objective, references)
-    against = -xr.DataArray(strengths, dims="strength", coords={"strength": strengths}) * weights
-    for_target = xr.ones_like(against.isel(species=[0])).assign_coords(species=[target])
-    coefficient = xr.concat([for_target, against], "species", join="exact")
-    evidence = pair["evidence"].sel(species=coefficient.species.values)
-    maps = xr.dot(evidence, coefficient.astype(evidence.dtype), dim="species")
-    maps = maps.transpose("image", "strength", "y", "x")
+    names = chosen_references(pair, references)
+    evidence = pair["evidence"].sel(species=[target_of(pair), *names])
+    weights = reference_weights(pair, objective, names).values
+    against = -strengths[None, :, None] * weights[:, None]
+    coefficient = np.concatenate([np.ones((*against.shape[:2], 1)), against], -1).astype(evidence.dtype)
+    coefficient = xr.DataArray(coefficient, {"strength": strengths}, ("image", "strength", "species"))
+    maps = xr.dot(evidence, coefficient, dim="species").transpose("image", "strength", "y", "x")
     if relu:
         maps = maps.clip(min=0)
     if normalize:
@@ -152,11 +154,11 @@ def contrast(
     maps.attrs = {
         "long_name": "contrast of evidence",
         "units": "share of the map's maximum" if normalize else "logit",
-        "target": target,
-        "references": [str(n) for n in weights.species.values],
+        "target": target_of(pair),
+        "references": ", ".join(names),
         "objective": objective or pair.attrs.get("objective", "mean"),
-        "relu": relu,
-        "normalized": normalize,
+        "relu": int(relu),
+        "normalized": int(normalize),
     }
     return maps
 
@@ -169,8 +171,9 @@ def _strengths(strength: float | Iterable[float]) -> np.ndarray:
         raise ValueError(f"strength must be one or more numbers. Got {strength!r} instead.") from None
 
 
-def _chosen_references(pair: xr.Dataset, references: Iterable[str] | None) -> list[str]:
-    known = [str(n) for n in np.atleast_1d(pair.attrs["references"])]
+def chosen_references(pair: xr.Dataset, references: Iterable[str] | None) -> list[str]:
+    """Return names of the comparison's references: all of them, or those that are asked for."""
+    known = references_of(pair)
     if references is None:
         return known
     wanted = typed_names(references)

@@ -69,7 +69,7 @@ def plan(
     head = study["species"].to_dataset().sel(species=names)
     if detail == "fine":
         return _fine(study, head, layer, model)
-    return Plan(tuple(study.attrs["grid"]), {"layer": "features"}, lambda p: _cam_chunks(study, p, head, model))
+    return Plan(study.finerkit.grid, {"layer": "features"}, lambda p: _cam_chunks(study, p, head, model))
 
 
 def _cam_chunks(study: xr.DataTree, photos: xr.Dataset, head: xr.Dataset, model: Model | None) -> Iterator[Chunk]:

@@ -17,11 +17,9 @@ from finerkit import store as disk
 from finerkit.batches import compute
 from finerkit.features import features_task
 from finerkit.lock import check_held
-from finerkit.study_model import class_names, model_attrs
+from finerkit.study_model import class_names
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from finerkit.batches import Task
     from finerkit.models import Model
     from finerkit.places import Place
@@ -79,7 +77,7 @@ def run_here(path: Place, model: Model, chunks: list[Chunk], tell: Callable[[int
     tell
         Called now and then with how many more photos are done.
     """
-    group = disk.ChunkedGroup.existing(path, "features")
+    group = disk.ChunkedGroup(path, "features")
     found = compute([chunk.to_compute for chunk in chunks], model, task_of(group, model), tell)
 
     def write(chunk: Chunk, values: dict[str, np.ndarray], failed: dict[int, str]) -> None:
@@ -129,8 +127,8 @@ def write_features(group: disk.ChunkedGroup, chunk: Chunk, values: dict[str, np.
     group.write(chunk.start, **values)
 
 
-def features_group(path: Place, images: xr.Dataset, model: Model) -> disk.ChunkedGroup:
-    """The arrays that the forward pass fills: embeddings, feature maps where kept, logits of the network's own head."""
+def features_group(path: Place, model: Model) -> None:
+    """Make the arrays that the forward pass fills: embeddings, kept feature maps, logits of the network's own head."""
     attrs = disk.read_root(path)
     rows, columns = model.grid
     dims = {"embedding": {"feature": model.n_features}}
@@ -139,4 +137,4 @@ def features_group(path: Place, images: xr.Dataset, model: Model) -> disk.Chunke
         dims["feature_map"] = {"y": rows, "x": columns, "feature": model.n_features}
     if attrs["head"] == "model" and model.own_head is None:
         dims["own_logit"] = {"class": len(class_names(model))}
-    return disk.ChunkedGroup(path, "features", dims, dtypes, images.image.values, attrs=model_attrs(model))
+    disk.make_arrays(path, "features", 0, dims, dtypes)

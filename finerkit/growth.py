@@ -1,94 +1,204 @@
-"""A study whose photos changed: the old store and the new list of photos enter; a store that kept what it could leaves.
+"""Match a list of photos with the rows of a study, which is append-only: row i is one photo for ever.
 
-Features are known by the content of the file: photos that were added or changed are computed; photos that only moved,
-were renamed or got another species are not. The old store stays whole until the new one takes its place.
+A photo is known by the content of its file. New photos get new rows. A file that changed gets a new row too; the row
+that it replaces keeps its place, its id gets "~1" and its status becomes "removed".
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
-from finerkit import places
 from finerkit import store as disk
 from finerkit.features import NOT_FINITE, contents
-from finerkit.images import usable
+from finerkit.images import column, usable
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from finerkit.places import Place
 
+#: Rows of which the embeddings are read at once.
+_AT_ONCE = 2**10
 
-def lost_photos(path: Place, images: xr.Dataset) -> list[str]:
-    """Ids of analysed photos of a store whose content is not among `images`: they would be left out of it."""
-    known = _known(path)
-    now = set(contents(images.isel(image=usable(images)), known))
-    done, then = known["status"].values == "ok", contents(known, images)
-    return [str(i) for i, c, d in zip(known["image"].values, then, done, strict=True) if d and c not in now]
+#: Variables of ``/images`` that are known as soon as a row is made; the others follow with the head.
+ESSENTIAL = ("species", "path", "width", "height", "status", "fingerprint", "sha256", "duplicate_of", "file")
 
 
-def are_changed(path: Place, images: xr.Dataset) -> bool:
-    """Whether files changed where their fingerprints do not tell: seen only if all bytes were read, then and now."""
-    known = disk.read_group(path, "images", "sha256")
-    if "sha256" not in known or "sha256" not in images:
-        return False
-    then, now = known["sha256"].values, images["sha256"].values
-    return bool(((then != now) & (then != "") & (now != "")).any())
+@dataclass(frozen=True)
+class Match:
+    """Rows of the photos of a list.
+
+    Attributes
+    ----------
+    row : numpy.ndarray
+        (photo,) its row; new ones follow after those that are there.
+    known : int
+        How many rows are there already.
+    renamed : dict
+        Row to new id, of photos whose file was replaced.
+    removed : numpy.ndarray
+        Rows of photos that are no longer in the list, or whose file was replaced.
+    lost : list of str
+        Ids of analysed photos whose content is nowhere in the list, and whose id neither.
+    pending : numpy.ndarray
+        Rows, of those that are there, to compute (again).
+    """
+
+    row: np.ndarray
+    known: int
+    renamed: dict[int, str]
+    removed: np.ndarray
+    lost: list[str]
+    pending: np.ndarray
+
+    @property
+    def new(self) -> np.ndarray:
+        """Positions, in the list, of the photos that get new rows."""
+        return np.flatnonzero(self.row >= self.known)
+
+    @property
+    def count(self) -> int:
+        """How many rows there will be."""
+        return self.known + len(self.new)
 
 
-def _known(path: Place) -> xr.Dataset:
-    """What the store of a study says of the content of its photos."""
-    return disk.read_group(path, "images", "status", "path", "fingerprint", "sha256")
-
-
-def adopt(old: Place, new: Place) -> None:
-    """Copy features from one store to another, made for other photos by the same model, wherever the content agrees.
+def match(table: xr.Dataset, images: xr.Dataset) -> Match:
+    """Find the row of each photo of a list.
 
     Parameters
     ----------
-    old
-        A study, finished or not.
-    new
-        A study just begun: every usable photo is pending. Photos found in `old` turn "ok".
+    table
+        ``/images`` of a study, as it is on disk.
+    images
+        From `finerkit.read_images`.
     """
-    before, images = _known(old), _known(new)
-    done = np.flatnonzero(before["status"].values == "ok")
-    where = dict(zip(np.array(contents(before, images), object)[done], done, strict=True))
-    rows = np.array([where.get(c, -1) for c in contents(images, before)])
-    pending = images["status"].values == disk.PENDING
-    rows[~pending] = -1
-    source, target = disk.ChunkedGroup.existing(old, "features"), disk.ChunkedGroup.existing(new, "features")
-    if not target.names <= source.names:
-        return
-    for start in range(0, len(rows), disk.CHUNK):
-        chunk = rows[start : start + disk.CHUNK]
-        found = np.flatnonzero(chunk >= 0)
-        if not len(found):
+    ids, status = [str(i) for i in table["image"].values], table["status"].values
+    then, now = contents(table, images), contents(images, table)
+    good, at = usable(images), {name: row for row, name in enumerate(ids)}
+    row, renamed = np.full(len(now), -1), {}
+    for i, name in enumerate(map(str, images["image"].values)):
+        r = at.get(name, -1)
+        if r < 0:
             continue
-        values = target.read(start, len(chunk))
-        for name in values:
-            values[name][found] = source.rows(name, chunk[found])
-        target.write(start, **values)
-        status = images["status"].values[start : start + disk.CHUNK].copy()
-        status[found] = "ok"
-        disk.write_status(new, start, status)
+        failed = status[r] not in ("ok", disk.PENDING, disk.REMOVED)  # nothing was computed of it
+        if then[r] == now[i] or failed:
+            row[i] = r
+        else:
+            renamed[r] = _old_id(name, at)
+            at[renamed[r]] = r
+    here = row[row >= 0]
+    fresh = row < 0
+    row[fresh] = len(ids) + np.arange(fresh.sum())
+    gone = np.ones(len(ids), bool)
+    gone[here] = False
+    found = {c for c, usable_now in zip(now, good, strict=True) if usable_now}
+    lost = [ids[r] for r in np.flatnonzero(gone) if status[r] == "ok" and r not in renamed and then[r] not in found]
+    again = np.array([status[r] not in ("ok", NOT_FINITE) for r in row[~fresh]], bool) & good[~fresh]
+    removed = np.flatnonzero(gone & (status != disk.REMOVED))
+    return Match(row, len(ids), renamed, removed, lost, row[~fresh][again])
 
 
-def keep_work(old: Place, new: Place) -> None:
-    """Take over traits, which people may have named and edited; comparisons are quick to ask again."""
-    if places.exists(old / "traits"):
-        places.copy(old / "traits", new / "traits")
+def _old_id(name: str, taken: dict[str, int]) -> str:
+    number = 1
+    while f"{name}~{number}" in taken:
+        number += 1
+    return f"{name}~{number}"
 
 
-def try_again(path: Place, images: xr.Dataset) -> bool:
-    """Mark photos as pending that failed before for a reason that may have passed; whether there are any.
+def append(path: Place, table: xr.Dataset, images: xr.Dataset, found: Match) -> None:
+    """Write new rows, pending where the photo can be used, and mark those that they replace.
 
-    A file that was on a drive that was not there, for example. Features that overflow would do so again.
+    Killed before its last line, it leaves a study that opens as it was, and is done again.
     """
-    known = disk.read_group(path, "images", "status")["status"].values
-    again = usable(images) & (known != "ok") & (known != NOT_FINITE)
-    if again.any():
-        disk.write_status(path, 0, np.where(again, disk.PENDING, known))
-    return bool(again.any())
+    ids = table["image"].values.astype(object)
+    status = table["status"].values.astype(object)
+    for row, name in found.renamed.items():
+        ids[row], status[row] = name, disk.REMOVED
+    disk.write_column(path, "images", "status", status, table["status"].attrs)
+    disk.write_ids(path, ids)
+    new = images.isel(image=found.new)
+    fresh = {str(name): new[name].values for name in (*ESSENTIAL, "image") if name in new.variables}
+    fresh["status"] = np.where(usable(new), disk.PENDING, fresh["status"])
+    for name in ESSENTIAL:
+        if name in fresh and name in table:
+            before = status if name == "status" else table[name].values
+            disk.write_column(path, "images", name, np.append(before, fresh[name]), images[name].attrs)
+    disk.write_ids(path, np.append(ids, fresh["image"]))
+    disk.resize_arrays(path, "images", found.count)
+    disk.resize_arrays(path, "features", found.count)
+    disk.commit(path, "images", "features")
+
+
+def reuse(path: Place, table: xr.Dataset) -> int:
+    """Copy the features of pending photos from rows with the same content; returns how many there were.
+
+    Photos that were moved, renamed, copied or put back take no forward pass.
+    """
+    status, known = table["status"].values.copy(), contents(table)
+    pending = np.flatnonzero(status == disk.PENDING)
+    wanted = {known[r] for r in pending}
+    may_have = np.isin(status, ["ok", disk.REMOVED, disk.PENDING])
+    finite = _finite(path, np.array([r for r in np.flatnonzero(may_have) if known[r] in wanted], int))
+    source_of = {known[r]: r for r in finite[::-1]}
+    copied = np.array([r for r in pending if known[r] in source_of], int)
+    group = disk.ChunkedGroup(path, "features")
+    for start in np.unique(copied // disk.CHUNK) * disk.CHUNK:
+        rows = copied[copied // disk.CHUNK == start // disk.CHUNK]
+        values = group.read(int(start), disk.CHUNK)
+        for name in values:
+            values[name][rows - start] = group.rows(name, np.array([source_of[known[r]] for r in rows]))
+        group.write(int(start), **values)
+    status[copied] = "ok"
+    if len(copied):
+        disk.write_status(path, 0, status)
+    return len(copied)
+
+
+def _finite(path: Place, rows: np.ndarray) -> np.ndarray:
+    """Those of some rows whose features are there."""
+    group = disk.ChunkedGroup(path, "features")
+    parts = [rows[s : s + _AT_ONCE] for s in range(0, len(rows), _AT_ONCE)]
+    found = [part[np.isfinite(group.rows("embedding", part)).all(1)] for part in parts]
+    return np.concatenate([np.zeros(0, int), *found])
+
+
+def updated(table: xr.Dataset, images: xr.Dataset, found: Match) -> xr.Dataset:
+    """Return ``/images`` as it should be, once every photo of the list has its row.
+
+    Rows that are not in the list keep what they have; a column that is new is empty there.
+    """
+    status = table["status"].values.copy()
+    status[found.removed] = disk.REMOVED
+    bad = ~usable(images) & (status[found.row] != "ok")
+    status[found.row[bad]] = images["status"].values[bad]
+    columns = {"status": ("image", status, table["status"].attrs)}
+    for name in map(str, images.data_vars):
+        if name != "status":
+            known = table[name].values if name in table else None
+            values = _merged(known, images[name].values, found.row, found.known)
+            columns[name] = ("image", values, images[name].attrs)
+    return table.assign(columns)
+
+
+def changed(before: xr.Dataset, after: xr.Dataset) -> list[str]:
+    """Names of the columns that differ."""
+    names = [str(n) for n in after.data_vars]
+    return [n for n in names if n not in before or not disk.same_values(before[n].values, after[n].values)]
+
+
+def _merged(known: np.ndarray | None, fresh: np.ndarray, row: np.ndarray, count: int) -> np.ndarray:
+    """A column of all rows: `fresh` at its rows, what was `known` elsewhere."""
+    if len(row) == count:
+        values = np.empty(count, fresh.dtype)
+    elif known is not None and known.dtype.kind == fresh.dtype.kind:
+        values = known.astype(np.result_type(known, fresh))
+    else:
+        mixed = pd.Series([None] * count if known is None else known, dtype=object)
+        mixed[row] = pd.Series(fresh).astype(object).to_numpy()
+        return column(pd.Series(mixed.tolist()))
+    values[row] = fresh
+    return values

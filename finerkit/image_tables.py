@@ -51,6 +51,8 @@ RESERVED = (
     "fingerprint",
     "sha256",
     "duplicate_of",
+    "file",
+    "row",
     "zarr.json",
 )
 

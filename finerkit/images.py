@@ -82,7 +82,8 @@ def read_images(
         Variables ``species`` ("" where unknown), ``path`` (absolute), ``width`` and ``height`` (pixels, upright, that
         is after EXIF rotation), ``status`` ("ok" or why the photo cannot be used),
         ``fingerprint`` (of the file's size and samples), ``sha256`` (of all its bytes, for "decode"), ``duplicate_of``
-        (the first photo of the list with the same bytes, "" for photos that are no copy) and the table's other columns.
+        (the first photo of the list with the same bytes, "" for photos that are no copy), ``file`` (the path that the
+        id was made of, which several rows may share) and the table's other columns.
         Unreadable photos and copies stay in the Dataset. Nothing is written.
 
     Raises
@@ -111,14 +112,16 @@ def read_images(
             f"No photo found in {str(base)!r}: expected one folder per species with photos in it, or a table with one "
             "row per photo."
         )
-    ids = _unique_ids(_portable(base, i) for i in entries.pop("image"))
+    files = [_storable(unicodedata.normalize("NFC", _portable(base, i))) for i in entries.pop("image")]
+    ids = _unique_ids(files)
     paths = [_located(base, p) for p in entries.pop("path")]
     seen = _look_at_all(paths, check, max_pixels, progress)
     variables = {
         "species": [sys.intern(_storable(unicodedata.normalize("NFC", s))) for s in entries.pop("species")],
         "path": [_storable(p) for p in paths],
         **seen,
-        **{name: _column(entries[name]) for name in entries},
+        "file": files,
+        **{name: column(entries[name]) for name in entries},
     }
     variables = {name: _variable(values) for name, values in variables.items()}
     images = xr.Dataset(variables, {"image": _variable(ids)})
@@ -267,8 +270,8 @@ def _located(base: Path, path: str) -> str:
 
 
 def _unique_ids(ids: Iterable[str]) -> list[str]:
-    """Ids as NFC text; a repeated one gets '#2', '#3', ... so that selecting by id stays unambiguous."""
-    ids = [_storable(unicodedata.normalize("NFC", i)) for i in ids]
+    """Ids of files; a repeated one gets '#2', '#3', ... so that selecting by id stays unambiguous."""
+    ids = list(ids)
     taken, unique = set(ids), []
     count: dict[str, int] = {}
     for text in ids:
@@ -287,18 +290,18 @@ def _storable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _column(values: pd.Series) -> np.ndarray:
-    """A metadata column as an array that xarray can store: numbers, booleans and dates as such, the rest as text."""
+def column(values: pd.Series) -> np.ndarray:
+    """Return a column of a table as an array of its own: numbers, booleans and dates as such, the rest as text."""
     gaps = bool(values.isna().any())
     if pd.api.types.is_bool_dtype(values):
         if not gaps:
-            return values.to_numpy(bool)
+            return values.to_numpy(bool, copy=True)
     elif pd.api.types.is_numeric_dtype(values):
-        return values.to_numpy(np.float64, na_value=np.nan) if gaps else values.to_numpy()
+        return values.to_numpy(np.float64, na_value=np.nan, copy=True) if gaps else values.to_numpy(copy=True)
     elif pd.api.types.is_datetime64_any_dtype(values):
         naive = values.dt.tz_convert("UTC").dt.tz_localize(None) if values.dt.tz is not None else values
         with contextlib.suppress(pd.errors.OutOfBoundsDatetime):  # before 1678, the dates stay text
-            return naive.astype("datetime64[ns]").to_numpy()
+            return naive.astype("datetime64[ns]").to_numpy(copy=True)
     return np.array([_storable(as_text(v)) for v in values.astype(object)], object)
 
 

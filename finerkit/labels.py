@@ -1,4 +1,4 @@
-"""Species of photos: names, as text objects, enter; classes that numbers can be counted by leave.
+"""Turn species of photos, which are names, into classes to count by.
 
 Names stay the objects they are: as text of fixed width, one long name would make all of a large collection's large.
 """
@@ -50,11 +50,6 @@ def positions(labels: Iterable[object], names: Iterable[object]) -> np.ndarray:
     """Positions (label,) of labels among `names`; -1 where it is none of them."""
     place = {str(name): i for i, name in enumerate(names)}
     return np.array([place.get(str(label), -1) for label in labels], np.int64)
-
-
-def members(groups: np.ndarray) -> np.ndarray:
-    """Groups as text; a photo whose group is unknown is a group of its own."""
-    return np.array([g if g not in ("", "nan", "NaT") else f"\0{i}" for i, g in enumerate(texts(groups))])
 
 
 def need_two_species(labels: np.ndarray) -> None:

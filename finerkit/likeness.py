@@ -1,4 +1,4 @@
-"""How alike species are: a study and some targets enter; their similarities to all species, row by row, leave.
+"""Compute how alike species are: similarities of some targets to all species, row by row.
 
 Nothing here is photos x species or species x species large, unless every species is a target.
 """
@@ -49,18 +49,19 @@ def logit_rows(study: xr.DataTree, names: list[str], targets: np.ndarray) -> np.
 
 def confusion_rows(study: xr.DataTree, names: list[str], targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean probability of being taken for each other, and mistakes counted, both ways: (target, species) each."""
-    given = np.zeros((len(targets), len(names)))  # by the targets' photos to all species
-    received = np.zeros((len(names), len(targets)))  # by all species' photos to the targets
-    photos = np.zeros(len(names))
+    given, givers = np.zeros((2, len(targets), len(names)))  # by the targets' photos to all species
+    received, receivers = np.zeros((2, len(names), len(targets)))  # by all species' photos to the targets
     row = np.full(len(names), -1)
     row[targets] = np.arange(len(targets))
     for classes, logits in _logit_blocks(study, names):
-        probability = softmax(np.where(np.isnan(logits), -np.inf, logits), axis=1)
+        known = ~np.isnan(logits)  # a head that does not know a species cannot take a photo for it
+        probability = softmax(np.where(known, logits, -np.inf), axis=1)
         mine = row[classes] >= 0
         np.add.at(given, row[classes[mine]], probability[mine])
+        np.add.at(givers, row[classes[mine]], known[mine])
         np.add.at(received, classes, probability[:, targets])
-        photos += np.bincount(classes, minlength=len(names))
-    both = np.stack([_mean(given, photos[targets][:, None]), _mean(received, photos[:, None]).T])
+        np.add.at(receivers, classes, known[:, targets])
+    both = np.stack([_mean(given, givers), _mean(received, receivers).T])
     seen = (~np.isnan(both)).sum(0)
     return _mean(np.nansum(both, 0), seen), _mistakes(study, names, targets)
 
@@ -137,11 +138,11 @@ def _classes(study: xr.DataTree, names: list[str]) -> np.ndarray:
 def _logit_blocks(
     study: xr.DataTree, names: list[str], only: np.ndarray | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Species and logits of labelled photos that have both, in blocks; `only` those of some species."""
+    """Species and logits of photos that a head which knows their species has judged, in blocks; `only` some species."""
     classes = _classes(study, names)
     wanted = classes >= 0 if only is None else np.isin(classes, only)
     logit = study["predictions"].to_dataset()["logit"]
     for at in row_blocks(np.flatnonzero(wanted), 2 * len(names)):
         block = logit.isel(image=at).values.astype(np.float64)
-        known = ~np.isnan(block).all(1)
+        known = ~np.isnan(block[np.arange(len(at)), classes[at]])
         yield classes[at][known], block[known]

@@ -1,4 +1,4 @@
-"""What a head mistakes: species and answers for photos enter; counts, shares recognised and species confused leave."""
+"""Count what a head mistakes: which photos it takes for which species, and which species it does not tell apart."""
 
 from __future__ import annotations
 
@@ -51,6 +51,10 @@ class Answers(NamedTuple):
     def accuracy(self) -> float:
         """Share of all photos that were recognised; NaN where there is no answer."""
         return float(self.right().sum() / self.photos.sum()) if len(self.photos) else float("nan")
+
+    def commonest(self) -> float:
+        """Share of the species with most photos, which who always names that one recognises; NaN as above."""
+        return float(self.judged().max() / self.photos.sum()) if len(self.photos) else float("nan")
 
     def taken(self, own: np.ndarray, said: np.ndarray) -> np.ndarray:
         """Photos (question,) of the species at `own` that were taken for that at `said`."""
@@ -126,7 +130,7 @@ def name_confused(answers: Answers, names: np.ndarray) -> str:
     ]
     return (
         f"In photos that it had not seen, the head does not reliably tell {len(pairs)} species from another: "
-        f"{_listed(told, len(pairs))}. Maps that compare them may show no more than what it learned by heart: add "
+        f"{listed(told, len(pairs))}. Maps that compare them may show no more than what it learned by heart: add "
         "photos, or check the labels."
     )
 
@@ -138,12 +142,13 @@ def warn_few(labels: np.ndarray, folds: int) -> None:
     if len(few):
         warnings.warn(
             f"{len(few)} species with fewer photos than the {folds} folds of cross-validation: "
-            f"{_listed(few[:_NAMED], len(few))}. Their accuracy is uncertain.",
+            f"{listed(few[:_NAMED], len(few))}. Their accuracy is uncertain.",
             SpeciesWarning,
             stacklevel=6,  # who called `finerkit.analyze`
         )
 
 
-def _listed(named: Iterable[str], count: int) -> str:
+def listed(named: Iterable[str], count: int) -> str:
+    """Some names of so many."""
     text = [str(name) for name in named]
     return ", ".join(text) + (f" and {count - len(text)} more" if count > len(text) else "")

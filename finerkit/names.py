@@ -1,4 +1,4 @@
-"""Names that people type: what was typed and the known names enter, the one meant or a helpful error leaves."""
+"""Find the name that was meant among known ones, or say helpfully that there is none."""
 
 from __future__ import annotations
 
@@ -95,17 +95,21 @@ def choice(value: object, allowed: Iterable[str], parameter: str) -> str:
 def slug(text: str, limit: int = 60) -> str:
     """Make a name that is safe as a file or group name: word characters, dots and hyphens only, never '..'.
 
-    Spaces become underscores; where more had to change, a short hash keeps different names apart ("A/B" and "A_B").
+    Spaces become underscores, and underscores two, so that "A b" and "A_b" stay two names; where more had to change, a
+    short hash keeps different names apart ("A/B" and "A:B").
     """
-    plain = unicodedata.normalize("NFC", text).strip()
-    safe = re.sub(r"\.{2,}", ".", re.sub(r"[^\w.-]+", "_", plain).strip("._-"))
-    if safe and safe == re.sub(r"\s+", "_", plain) and len(safe) <= limit:
-        return safe
+    plain = unicodedata.normalize("NFC", text)
+    clean = plain.replace("_", "__").replace(" ", "_")
+    ambiguous = re.search(r"^[ _]|[ _][ _]|[ _]$", plain) is not None
+    if not ambiguous and re.fullmatch(r"[^\W_](?:[\w-]|\.(?![.]|$))*", clean) and len(clean) <= limit:
+        return clean
+    safe = re.sub(r"\.{2,}", ".", re.sub(r"[^\w.-]+", "_", plain).strip("._- "))
     digest = hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:6]
     return f"{safe[: max(limit - 7, 0)].rstrip('._-') or 'unnamed'}-{digest}"
 
 
-def file_stem(pair_attrs: dict[str, object]) -> str:
-    """Name of the files of a comparison: target and references."""
-    references = "-".join(str(r) for r in pair_attrs["references"])  # type: ignore[union-attr]
-    return f"{slug(str(pair_attrs['target']), 50)}-vs-{slug(references, 70)}"
+def file_stem(target: str, references: Iterable[str]) -> str:
+    """Name the files, and the traits, of a comparison: target and references."""
+    names = list(references)
+    joined = ",".join([*names, ""]) if any("-" in n for n in names) else "-".join(names)  # commas make `slug` add a hash
+    return f"{slug(target, 50)}-vs-{slug(joined, 70)}"

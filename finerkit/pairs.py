@@ -1,4 +1,4 @@
-"""Comparisons and names as people pass them: many forms enter; one form to count on leaves."""
+"""Bring comparisons and names, as people pass them, into one form to count on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+
+from finerkit.roles import references_of, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,30 +24,26 @@ def as_pair(pair: Any) -> xr.Dataset:
     TypeError
         If it is something else.
     ValueError
-        If its photos repeat, there are none, or its target or references were dropped by a selection.
+        If its photos repeat, there are none, or its target or all its references were dropped by a selection.
     """
     if isinstance(pair, xr.DataTree):
         pair = pair.to_dataset()
     if not isinstance(pair, xr.Dataset) or not {"evidence", "logit"} <= set(pair.variables):
         raise TypeError(f"Expected a comparison, as fk.compare(...) returns it. Got a {type(pair).__name__} instead.")
-    missing = [a for a in ("target", "references") if a not in pair.attrs]
-    if missing:
-        raise ValueError(
-            f"This comparison lost its attrs {' and '.join(missing)}: keep them (keep_attrs=True), or compare again."
-        )
     if "image" not in pair.dims:
-        pair = pair.expand_dims("image")
-        pair = pair.assign(bias=pair["bias"].isel(image=0)) if "bias" in pair else pair
+        of_the_photo = [n for n, c in pair.coords.items() if not c.dims and n != "image"]
+        pair = pair.reset_coords(of_the_photo).expand_dims("image").set_coords(of_the_photo)
+    if "bias" in pair and "image" in pair["bias"].dims:  # repeated for each photo, here or by xarray.concat
+        pair = pair.assign(bias=pair["bias"].isel(image=0, drop=True))
     ids = pair["image"].values
     if not len(ids):
         raise ValueError("This comparison has no photo left: select some.")
     if len(set(ids)) < len(ids):
         raise ValueError("Some photos are in this comparison twice: select each once.")
-    names = [pair.attrs["target"], *np.atleast_1d(pair.attrs["references"])]
-    gone = [str(n) for n in names if n not in pair["species"].values]
-    if gone:
+    target_of(pair)  # raises an error where a selection dropped it
+    if not references_of(pair):
         raise ValueError(
-            f"The selection dropped {', '.join(map(repr, gone))}: select photos only, and choose references with "
+            "The selection dropped every reference: select photos only, and choose references with "
             "contrast(..., references=[...])."
         )
     return plain_text(pair)
@@ -92,7 +90,7 @@ def _parts(text: xr.Variable) -> Iterator[tuple[slice, ...]]:
     if not text.shape:
         yield ()
         return
-    chunk = text.chunks[0][0] if text.chunks else 1
+    chunk = max(1, text.chunks[0][0]) if text.chunks else 1
     step = chunk * max(1, TEXTS // max(1, chunk))
     for start in range(0, text.shape[0], step):
         yield (slice(start, start + step),)

@@ -1,16 +1,15 @@
-"""The main run: photos and a model enter; a study on disk leaves. Photos pass through, chunk by chunk."""
+"""Run the main job: embed photos chunk by chunk, fit the species head, and keep all of it in a study."""
 
 from __future__ import annotations
 
 import atexit
-import glob
-import hashlib
-import json
+import os
 import shutil
 import tempfile
 import uuid
 import warnings
-from contextlib import contextmanager
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,25 +18,27 @@ import xarray as xr
 
 from finerkit import store as disk
 from finerkit.blocks import rows_of
-from finerkit.features import NOT_FINITE
+from finerkit.compact import compacted
+from finerkit.features import contents
 from finerkit.forward import embed, features_group, run_here
-from finerkit.growth import adopt, are_changed, keep_work, lost_photos, try_again
+from finerkit.growth import ESSENTIAL, Match, append, changed, match, reuse, updated
+from finerkit.identity import Identity, hashed
 from finerkit.image_tables import RESERVED
 from finerkit.images import read_images, usable, warn_unusable
 from finerkit.labels import need_two_species, texts, usable_labels
 from finerkit.lock import writing
 from finerkit.models import Model, load_model
-from finerkit.names import choice
-from finerkit.pairs import text_variable
-from finerkit.places import clear, exists, is_local, place, recover, remove, replace, scratch
+from finerkit.names import choice, resolve
+from finerkit.pairs import text_variable, typed_names
+from finerkit.places import exists, is_local, place, recover, remove, scratch
 from finerkit.predictions import own, trained, warn_indistinct, write_tables
 from finerkit.species import HEADS
-from finerkit.study_model import UNSAID, class_names, model_attrs, remember
+from finerkit.study import SETTINGS, mend, open_place
+from finerkit.study_model import class_names, model_attrs, network_id, remember
 from finerkit.trust import check_version, refuse_links
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from distributed import Client
 
@@ -56,10 +57,11 @@ def analyze(
     *,
     keep_features: bool | int | str = "auto",
     folds: int = 5,
-    groups: str | None = None,
+    groups: str | Iterable[str] | None = None,
     C: float = 1.0,
     seed: int = 0,
     overwrite: bool = False,
+    compact: bool = False,
     progress: bool = True,
     client: Client | None = None,
 ) -> xr.DataTree:
@@ -87,13 +89,17 @@ def analyze(
     folds
         Folds of the cross-validation.
     groups
-        Column of `images` whose equal values (an individual, a specimen) stay in one fold.
+        Column or columns of `images`; photos that share a value in any of them (an individual, a session) stay in one
+        fold. A photo without a value is alone. Identical files, and rows of one file, always share a fold.
     C
         Inverse strength of the head's L2 penalty.
     seed
         Of the cross-validation's shuffling.
     overwrite
         Replace a store that holds a different study, or leave out photos that are no longer among `images`.
+    compact
+        Rewrite the store without the rows that were removed and without the comparisons of earlier heads. Trees and
+        comparisons that were opened before can then no longer be used.
     progress
         Show progress bars.
     client
@@ -106,9 +112,10 @@ def analyze(
     -------
     xarray.DataTree
         Lazy. Groups ``/images``, ``/features`` (``embedding``, ``feature_map``), ``/species`` (``prototype``,
-        ``weight``, ``bias``, ``count``, ``recall``: the share of the species' photos that heads that had not seen them
-        recognise, NaN where none could be judged) and ``/predictions`` (``logit``, ``predicted``; cross-validated). The
-        attrs of ``/species`` have the ``accuracy`` over all photos and the number of ``constant_features``.
+        ``weight``, ``bias``, ``n_photos``, ``recall``: the share of the species' photos that heads that had not seen
+        them recognise, NaN where none could be judged) and ``/predictions`` (``logit``, ``predicted``, ``fold``;
+        cross-validated). The attrs of ``/species`` have the ``accuracy`` over all photos that could be judged, the
+        ``chance_level`` (share of the commonest species among them) and the number of ``constant_features``.
 
     Raises
     ------
@@ -130,27 +137,56 @@ def analyze(
     Notes
     -----
     Writes the store, nothing else (and beside it a lock file). The parts of a killed run that were finished are
-    used by the next. Photos are known by the content of their files. Where the species head is fitted anew, for other
-    photos or settings, comparisons are asked again; traits, which may have been named by hand, are kept as they are.
+    used by the next. Photos are known by the content of their files. Rows are append-only: a photo that is new, or
+    whose file changed, gets a new row; the row that it replaces stays, with status "removed" and "~1" after its id.
+    Labels and columns are brought up to date in place. Where that changes what the species head learns from, it is
+    fitted anew; comparisons of the earlier head stay in the store but no longer belong to the study, and are asked
+    again. Traits, which may have been named by hand, are kept as they are.
     """
     choice(head, HEADS, "head")
     run = run_here if client is None else _workers(client)
     if not isinstance(images, xr.Dataset):
         images = read_images(images, progress=progress)
-    _check_images(images, head, groups)
+    _check_images(images, head)
     _check_numbers(folds, C)
     if not isinstance(model, Model):
         model = load_model() if model is None else load_model(model)
     remember(model)
-    settings = {"head": head, "folds": folds, "groups": groups or "", "C": float(C), "seed": seed}
-    identity = _identity(images, model, settings, groups)
-    path = _place(store)
-    disk.mend(path)
-    known = _existing(path, images, identity, overwrite)
-    if known == "finished" and not _is_behind(path, images):
-        return disk.open_place(path, images)
-    with writing(path):
-        return _made(path, images, model, settings, identity, keep_features, overwrite, progress, run)
+    columns = _group_columns(images, groups)
+    settings = {"head": head, "folds": folds, "groups": ", ".join(columns), "C": float(C), "seed": seed}
+    job = Job(_place(store), images, model, settings, columns, progress, run)
+    mend(job.path)
+    if not compact and _is_ours(job, overwrite) and _is_finished(job):
+        return open_place(job.path)
+    with writing(job.path):
+        recover(job.path)  # whoever had the lock before may have been killed
+        if not _is_ours(job, overwrite):
+            _begin(job, keep_features)
+        study = _completed(job, overwrite)
+        if compact:
+            compacted(job.path)
+            study = _completed(job, overwrite)
+        return study
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is to do: bring the study at a place in line with photos, network and settings of the head."""
+
+    path: Place
+    images: xr.Dataset
+    model: Model
+    settings: dict[str, Any]
+    groups: tuple[str, ...]
+    progress: bool
+    run: Run
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """Facts, as the root's attrs keep them, that must agree for a study to be continued."""
+        facts = {k: v for k, v in model_attrs(self.model).items() if k not in ("model", "pretrained")} | self.settings
+        names = class_names(self.model) if self.settings["head"] == "model" else ()
+        return facts | {"class_names": hashed(list(names))}
 
 
 def _workers(client: Client) -> Run:
@@ -159,69 +195,139 @@ def _workers(client: Client) -> Run:
     return workers(client)
 
 
-def _made(
-    path: Place,
-    images: xr.Dataset,
-    model: Model,
-    settings: dict[str, Any],
-    identity: dict[str, Any],
-    keep_features: bool | int | str,
-    overwrite: bool,
-    progress: bool,
-    run: Run,
-) -> xr.DataTree:
+def _is_finished(job: Job) -> bool:
+    """Whether the study is all that it should be, so that nothing is to be done."""
+    table = disk.read_group(job.path, "images")
+    found = match(table, job.images)
+    if len(found.new) or len(found.pending) or found.lost:
+        return False
+    after = updated(table, job.images, found)
+    return changed(table, after) == [] and _knows(job, after)
+
+
+def _knows(job: Job, table: xr.Dataset) -> bool:
+    """Whether the head was fitted to these photos, labels and settings."""
+    root = disk.read_root(job.path)
+    known = root.get("lesson"), root.get("rows")
+    return bool(root.get("head_id")) and known == (_lesson(job, table), table.sizes["image"])
+
+
+def _lesson(job: Job, table: xr.Dataset) -> str:
+    """Short hash of all that head and predictions depend on: photos, labels, what shares a fold, and settings."""
+    table = table.isel(image=table["status"].values != disk.REMOVED)
+    columns = [texts(table[c].values) for c in ("duplicate_of", "file", *job.groups) if c in table]
+    photos = [c if good else "" for c, good in zip(contents(table), usable(table), strict=True)]
+    return hashed(job.made_by, photos, list(usable_labels(table)), columns)
+
+
+def _completed(job: Job, overwrite: bool) -> xr.DataTree:
     """Bring the store to where it should be; nobody else writes to it meanwhile."""
-    recover(path)  # whoever had the lock before may have been killed
-    known = _existing(path, images, identity, overwrite)  # again: another process may just have finished it
-    if known == "other photos":
-        _grow(path, images, model, settings, identity, keep_features)
-    elif known == "other head":
-        disk.set_head(path, settings, identity)
-    elif known == "none":
-        remove(path)
-        _begin(path, images, model, settings, identity, _keeps(keep_features, len(images.image), model, path))
-    else:
-        disk.update_images(path, images)
-    before = _status(path)
-    if known == "finished" and not try_again(path, images) and _fitted_on(path, before) == _which(before):
-        return disk.open_place(path, images)
-    embed(path, images["path"].values, model, progress, run)
-    found = images.assign(status=text_variable(_status(path)))
-    news = found["status"].values.copy()
-    news[~usable(images)] = "ok"  # read_images has warned of these
-    warn_unusable(images.assign(status=text_variable(news)), "could not be analysed")
-    if not usable(found).any():
+    path, images = job.path, job.images
+    table = disk.read_group(path, "images")
+    found = match(table, images)
+    _refuse_loss(job, found, overwrite)
+    if len(found.new):
+        append(path, table, images, found)
+    _embed(job, found)
+    table = disk.read_group(path, "images")
+    found = match(table, images)
+    after = updated(table, images, found)
+    _warn_of_news(images, after["status"].values[found.row])
+    if not usable(after).any():
         raise ValueError("None of the photos could be analysed: /images/status in the store says why.")
-    fresh = known != "finished" or _fitted_on(path, before) != _which(found["status"].values)
+    fresh = not _knows(job, after)
     if fresh:
-        _fit(path, found, model, settings, progress)
-    study = disk.open_place(path, images)
+        disk.commit(path, head_id="", **job.made_by)
+    _write_table(job, table, after)
+    if fresh:
+        _fit(job, after)
+    study = open_place(path)
     if fresh:
         warn_indistinct(study)
     return study
 
 
-def _fit(path: Place, images: xr.Dataset, model: Model, settings: dict[str, Any], progress: bool) -> None:
-    """Fit the species head on the embeddings, and keep it with its predictions."""
-    disk.set_head(path, settings, disk.read_root(path)["identity"])  # what an older head said goes
-    features = disk.ChunkedGroup.existing(path, "features")
+def _refuse_loss(job: Job, found: Match, overwrite: bool) -> None:
+    if found.lost and not overwrite:
+        raise ValueError(
+            f"{len(found.lost)} photos of the study {str(job.path)!r} are not among these "
+            f"{job.images.sizes['image']}, such as {found.lost[0]!r}. Choose another store=, or leave them out with "
+            "analyze(..., overwrite=True)."
+        )
+
+
+def _embed(job: Job, found: Match) -> None:
+    """Compute what is pending, and try again what failed before: a drive may have been away."""
+    table = disk.read_group(job.path, "images", "status", "path", "fingerprint", "sha256")
+    before = table["status"].values
+    status, paths = before.copy(), table["path"].values.copy()
+    status[found.pending] = disk.PENDING
+    left_out = found.removed[status[found.removed] == disk.PENDING]
+    status[left_out] = disk.REMOVED
+    paths[found.row] = job.images["path"].values
+    if (status != before).any():
+        disk.write_status(job.path, 0, status)
+    if (status == disk.PENDING).any():
+        reuse(job.path, table.assign(status=text_variable(status)))
+        embed(job.path, paths, job.model, job.progress, job.run)
+
+
+def _warn_of_news(images: xr.Dataset, status: np.ndarray) -> None:
+    news = status.copy()
+    news[~usable(images)] = "ok"  # read_images has warned of these
+    warn_unusable(images.assign(status=text_variable(news)), "could not be analysed")
+
+
+def _write_table(job: Job, before: xr.Dataset, after: xr.Dataset) -> None:
+    """Write what changed in ``/images``."""
+    names = changed(before, after)
+    for name in names:
+        disk.write_column(job.path, "images", name, after[name].values, after[name].attrs)
+    attrs = _photo_attrs(job)
+    if names or any(before.attrs.get(k) != v for k, v in attrs.items()):
+        disk.make_group(job.path, "images", **attrs)
+        disk.commit(job.path, "images")
+
+
+def _photo_attrs(job: Job) -> dict[str, str]:
+    """Where the photos are, also as seen from the store, so that both can be moved together."""
+    root = str(job.images.attrs.get("root", ""))
+    beside = ""
+    if root and is_local(job.path):
+        with suppress(ValueError):  # another drive
+            beside = os.path.relpath(root, job.path.absolute().parent)
+    return {"root": root, "root_from_store": Path(beside).as_posix() if beside else ""}
+
+
+def _fit(job: Job, table: xr.Dataset) -> None:
+    """Fit the species head on the embeddings, keep it with its predictions, and make it the study's head."""
+    path, head = job.path, job.settings["head"]
+    features = disk.ChunkedGroup(path, "features")
     embedding = rows_of(features["embedding"], scratch(path))
-    head = settings["head"]
     if head == "model":
         own_logit = features["own_logit"] if "own_logit" in features.names else None
-        judged = own(embedding, images, class_names(model), model.own_head, own_logit)
+        judged = own(embedding, table, class_names(job.model), job.model.own_head, own_logit)
     else:
-        options = {k: settings[k] for k in ("folds", "seed", "C")} | {"groups": settings["groups"] or None}
-        judged = trained(embedding, images, head, progress=progress, **options)
-    write_tables(path, images, judged, model_attrs(model))
-    disk.write_root(path, complete=True, fitted_on=_which(images["status"].values))
-    disk.finish(path)
+        options = {k: job.settings[k] for k in ("folds", "seed", "C")}
+        judged = trained(embedding, table, head, groups=job.groups, progress=job.progress, **options)
+    species, fold = write_tables(path, table, judged, model_attrs(job.model))
+    made = {"head_id": _head_id(species, fold, table, head), "lesson": _lesson(job, table), "rows": len(fold)}
+    disk.commit(path, "species", "predictions", **made)
 
 
-# --- beginning and resuming ---
+def _head_id(species: xr.Dataset, fold: np.ndarray, table: xr.Dataset, head: str) -> str:
+    """Short hash of a head: see `finerkit.identity.Identity`. That of the network's own learns from no label."""
+    weights = [np.ascontiguousarray(species[v].values).tobytes() for v in ("weight", "bias") if v in species]
+    labels = usable_labels(table)
+    known = labels != "" if head != "model" else np.zeros(len(labels), bool)
+    learned = [list(part[known]) for part in (table["image"].values, labels)] + [fold[known].tolist()]
+    return hashed(list(map(str, species["species"].values)), *learned, *weights)
 
 
-def _check_images(images: xr.Dataset, head: str, groups: str | None) -> None:
+# --- beginning ---
+
+
+def _check_images(images: xr.Dataset, head: str) -> None:
     missing = [v for v in ("species", "path", "width", "height", "status") if v not in images]
     if missing or "image" not in images.coords:
         raise ValueError(
@@ -234,11 +340,17 @@ def _check_images(images: xr.Dataset, head: str, groups: str | None) -> None:
         )
     if not usable(images).any():
         raise ValueError("None of these photos can be used: their 'status' says why.")
-    if groups is not None and groups not in images:
-        columns = [str(v) for v in images.data_vars if v == "species" or v not in RESERVED]
-        raise ValueError(f"groups must name a column of the table. Got {groups!r}; there are {', '.join(columns)}.")
     if head != "model":
         need_two_species(usable_labels(images))
+
+
+def _group_columns(images: xr.Dataset, groups: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Names of the columns that say which photos share a fold."""
+    names = [] if groups is None else typed_names(groups)
+    if names is None:
+        raise TypeError(f"groups names one or more columns of the table. Got {groups!r} instead.")
+    known = [str(v) for v in images.data_vars if v == "species" or v not in RESERVED]
+    return tuple(dict.fromkeys(resolve(name, known, "column of the table") for name in names))
 
 
 def _check_numbers(folds: int, C: float) -> None:
@@ -246,30 +358,6 @@ def _check_numbers(folds: int, C: float) -> None:
         raise ValueError(f"folds must be an int in the range [2, inf). Got {folds!r} instead.")
     if not np.isfinite(C) or C <= 0:
         raise ValueError(f"C must be a number in the range (0, inf). Got {C!r} instead.")
-
-
-def _identity(images: xr.Dataset, model: Model, settings: dict[str, Any], groups: str | None) -> dict[str, Any]:
-    """What must agree for a store to be continued."""
-    columns = ["species", *([groups] if groups else [])]
-    rows = [images["image"].values.tolist(), images["fingerprint"].values.tolist() if "fingerprint" in images else []]
-    rows += [texts(images[c].values) for c in columns]
-    digest = _digest(rows)
-    made_by = {k: v for k, v in model_attrs(model).items() if k not in ("model", "pretrained")}
-    names = {"class_names": _short_hash(class_names(model))} if settings["head"] == "model" else {}
-    return {"photos": digest, **made_by, **settings, **names}
-
-
-def _digest(rows: list[list[str]]) -> str:
-    """Hash of lists as JSON, one list at a time in memory."""
-    digest = hashlib.sha256(b"[")
-    for i, row in enumerate(rows):
-        digest.update((", " if i else "").encode() + json.dumps(row).encode())
-    digest.update(b"]")
-    return digest.hexdigest()
-
-
-def _short_hash(names: tuple[str, ...]) -> str:
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def _place(store: str | os.PathLike[str] | None) -> Place:
@@ -284,108 +372,51 @@ def _place(store: str | os.PathLike[str] | None) -> Place:
     return Path(folder, "study.zarr")
 
 
-def _existing(path: Place, images: xr.Dataset, identity: dict[str, Any], overwrite: bool) -> str:
-    """What the store holds: "finished", "begun", "none", "other photos" or "other head"; raises if something else."""
+def _is_ours(job: Job, overwrite: bool) -> bool:
+    """Whether the store holds the study that this run goes on with; False if it is to be made (anew).
+
+    Raises
+    ------
+    FileExistsError, ValueError
+        If something else is there.
+    """
+    path = job.path
     if not exists(path) or (path.is_dir() and not any(path.iterdir())):
-        return "none"
+        return False
     attrs = disk.read_root(path)
-    if not isinstance(attrs.get("identity"), dict):
+    if "study_id" not in attrs:
         raise FileExistsError(f"{str(path)!r} exists and is not a finerkit study: choose another store=.")
     check_version(path, attrs, disk.SCHEMA_VERSION)
     refuse_links(path)
-    theirs = UNSAID | attrs["identity"]
-    differs = [k for k in identity if theirs.get(k) != identity[k]]
-    if not differs and are_changed(path, images):
-        differs = ["photos"]
-    if not differs:
-        return "finished" if attrs.get("complete") else "begun"
-    if differs == ["photos"]:
-        lost = lost_photos(path, images)
-        if lost and not overwrite:
-            raise ValueError(
-                f"{len(lost)} photos of the study {str(path)!r} are not among these {images.sizes['image']}, such as "
-                f"{lost[0]!r}. Choose another store=, or leave them out with analyze(..., overwrite=True)."
-            )
-        return "other photos"
-    if not overwrite:
+    differs = [k for k, v in job.made_by.items() if attrs.get(k) != v]
+    if differs and not overwrite:
         raise ValueError(
             f"{str(path)!r} holds a study that differs in {', '.join(differs)}. Choose another store=, open it with "
             f"fk.open_study({str(path)!r}), or replace it with analyze(..., overwrite=True)."
         )
-    models = "model" in (identity["head"], theirs["head"])
-    if set(differs) <= {"head", "C", "folds", "seed"} and not models:
-        return "other head"  # the features serve again
-    return "none"
+    own_classes = "model" in (job.settings["head"], attrs["head"])
+    if not set(differs) <= set(SETTINGS) or (differs and own_classes):
+        return False  # the features cannot serve again
+    return {"images", "features"} <= set(disk.committed(path))
 
 
-def _is_behind(path: Place, images: xr.Dataset) -> bool:
-    """Whether a finished store lacks something that is known of the same photos now."""
-    status = _status(path)
-    waiting = usable(images) & (status != "ok") & (status != NOT_FINITE)
-    return disk.changed_columns(path, images) != [] or bool(waiting.any()) or _fitted_on(path, status) != _which(status)
-
-
-def _fitted_on(path: Place, status: np.ndarray) -> str:
-    """Which photos the head knows, see `_which`; older studies do not say, and mean those that are "ok" in `status`."""
-    return str(disk.read_root(path).get("fitted_on") or _which(status))
-
-
-def _which(status: np.ndarray) -> str:
-    """Short hash of which photos are "ok"."""
-    return hashlib.sha256(np.packbits(status == "ok").tobytes()).hexdigest()[:16]
-
-
-def _status(path: Place) -> np.ndarray:
-    return disk.read_text(path, "images", "status")
-
-
-def _begin(
-    path: Place, images: xr.Dataset, model: Model, settings: dict[str, Any], identity: dict[str, Any], keep: bool
-) -> None:
-    """Make the store, with nothing computed yet; it appears under its name whole or not at all."""
-    with _part(path) as part:
-        _lay_out(part, images, model, settings, identity, keep)
-        replace(part, path)
-
-
-def _grow(
-    path: Place,
-    images: xr.Dataset,
-    model: Model,
-    settings: dict[str, Any],
-    identity: dict[str, Any],
-    keep_features: bool | int | str,
-) -> None:
-    """Lay the store out for other photos, with all features that are known already."""
-    kept = bool(disk.read_root(path)["features_kept"])
-    keep = _keeps(keep_features, images.sizes["image"], model, path)
-    with _part(path) as part:
-        _lay_out(part, images, model, settings, identity, keep and (kept or keep_features != "auto"))
-        adopt(path, part)
-        keep_work(path, part)
-        replace(part, path)
-
-
-def _lay_out(
-    part: Place, images: xr.Dataset, model: Model, settings: dict[str, Any], identity: dict[str, Any], keep: bool
-) -> None:
-    status = images["status"].values.astype(object)
-    status[usable(images)] = disk.PENDING
-    disk.write_group(part, "images", images.assign(status=text_variable(status)))
-    disk.write_root(part, **model_attrs(model), **settings, features_kept=keep, identity=identity, complete=False)
-    features_group(part, images, model)
-
-
-@contextmanager
-def _part(path: Place) -> Iterator[Place]:
-    """A place beside the store to build another; gone at the end, unless it was moved."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}-????????.part"):  # of a run that was killed here
-        remove(left)
-    part = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}.part")
-    try:
-        yield part
-    finally:
-        clear(part, path)
+def _begin(job: Job, keep_features: bool | int | str) -> None:
+    """Make the store, with no photo in it yet."""
+    path = job.path
+    keep = _keeps(keep_features, job.images.sizes["image"], job.model, path)
+    remove(path)
+    identity = Identity(uuid.uuid4().hex, network_id(job.model), "")
+    made_by = model_attrs(job.model) | job.made_by | identity.to_attrs()
+    disk.commit(path, **made_by, features_kept=int(keep))
+    disk.make_group(path, "images", **disk.provenance(**_photo_attrs(job)))
+    disk.make_group(path, "features", **disk.provenance(**model_attrs(job.model)))
+    nothing = job.images.isel(image=slice(0))
+    for name in ESSENTIAL:
+        if name in nothing:
+            disk.write_column(path, "images", name, nothing[name].values, nothing[name].attrs)
+    disk.write_ids(path, nothing["image"].values)
+    features_group(path, job.model)
+    disk.commit(path, "images", "features")
 
 
 def _keeps(keep: bool | int | str, photos: int, model: Model, path: Place) -> bool:

@@ -122,6 +122,17 @@ def zarr_store(there: Place) -> Path | FsspecStore:
     return FsspecStore.from_url(str(there), storage_options=dict(there.storage_options))
 
 
+def write_atomically(there: Place, content: bytes) -> None:
+    """Write a file whole: readers see the former one or this one."""
+    if not is_local(there):
+        there.write_bytes(content)
+        return
+    there.parent.mkdir(parents=True, exist_ok=True)
+    part = there.parent.with_name(f".{there.parent.name}.{there.name}")  # beside the folder, which has to stay clean
+    part.write_bytes(content)
+    part.replace(there)
+
+
 def scratch(there: Place) -> Path:
     """A local folder for unnamed files that go with the process; beside the study where it is local, for the room."""
     return there.parent if is_local(there) else Path(tempfile.gettempdir())

@@ -1,4 +1,4 @@
-"""What heads say of photos: embeddings and labels enter; ``/species`` and ``/predictions`` leave, block by block."""
+"""Make ``/species`` and ``/predictions`` of a study: what heads say of its photos, block by block."""
 
 from __future__ import annotations
 
@@ -11,17 +11,12 @@ from tqdm.auto import tqdm
 
 from finerkit import store as disk
 from finerkit.blocks import row_blocks
-from finerkit.labels import counted, members, need_two_species, positions, usable_labels
+from finerkit.folds import judgeable, split, together, warn_crowd, warn_unjudged
+from finerkit.labels import counted, need_two_species, positions, usable_labels
 from finerkit.likeness import taken_for
 from finerkit.mistakes import SpeciesWarning, count_answers, name_confused, warn_few
 from finerkit.pairs import text_variable
-from finerkit.species import (
-    Head,
-    constant_features,
-    fit_head,
-    held_out_heads,
-    prototypes,
-)
+from finerkit.species import Head, constant_features, fit_head, held_out_heads, prototypes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,10 +34,11 @@ _LONG = 2**30
 
 
 class Judgement(NamedTuple):
-    """A species table, and what gives the logits of photos at some successive positions."""
+    """What heads say of photos."""
 
-    species: xr.Dataset
-    logits: Callable[[np.ndarray], np.ndarray]
+    species: xr.Dataset  # the table of species
+    logits: Callable[[np.ndarray], np.ndarray]  # (image, species) of the photos at some successive positions
+    fold: np.ndarray  # (image,) which head of cross-validation judges the photo; -1 for none
 
 
 def trained(
@@ -51,7 +47,7 @@ def trained(
     kind: str,
     *,
     folds: int = 5,
-    groups: str | None = None,
+    groups: tuple[str, ...] = (),
     seed: int = 0,
     C: float = 1.0,
     progress: bool = False,
@@ -66,16 +62,23 @@ def trained(
         The study's ``/images``.
     kind
         "linear" or "nearest_mean".
-    folds, groups, seed, C
-        See `finerkit.species.cross_validate`; `groups` names a column of `images`.
+    folds
+        Folds of the cross-validation, stratified by species and shuffled with `seed`.
+    groups
+        Columns of `images`; photos that share a value in any of them stay in one fold (see `finerkit.folds.together`).
+    seed
+        Of the shuffling.
+    C
+        Inverse strength of the penalty.
     progress
         Show a progress bar where it takes more than a moment.
 
     Returns
     -------
     Judgement
-        ``prototype``, ``weight``, ``bias``, ``count`` over dim ``species``. Logits of labelled photos are those of
-        heads that had not seen them. Attrs: ``constant_features``, how many are the same in all these photos.
+        ``prototype``, ``weight``, ``bias``, ``n_photos`` over dim ``species``. Logits of labelled photos are those of
+        heads that had not seen them; NaN for species that such a head does not know. Attrs: ``constant_features``, how
+        many are the same in all these photos; ``fitted_in``, "memory" or "blocks".
 
     Raises
     ------
@@ -85,29 +88,35 @@ def trained(
     Warns
     -----
     SpeciesWarning
-        Naming the species with fewer photos than folds.
+        Naming the species that could not be judged; those with fewer photos than folds; and a group with more than
+        half of the photos.
     """
     labels = usable_labels(images)
     need_two_species(labels)
     rows = np.flatnonzero(labels != "")
-    warn_few(labels[rows], folds)
-    together = members(images[groups].values[rows]) if groups else None
+    belonging = together(images, groups)
+    fold = np.full(len(labels), -1)
+    fold[rows] = split(labels[rows], folds, belonging[rows], seed)
+    judged = judgeable(labels[rows], fold[rows])
+    warn_crowd(images, groups, belonging, rows)
+    warn_unjudged(labels[rows], judged)
+    warn_few(labels[rows][np.isin(labels[rows], labels[rows][judged])], folds)
     work = len(rows) * embedding.shape[1] * len(counted(labels[rows])[0])
     with _bar(folds + 1, progress, long=kind == "linear" and work > _LONG) as bar:
         head = fit_head(embedding, labels[rows], kind, C, rows)
         bar.update()
         judges = []
-        for judge in held_out_heads(embedding, labels[rows], kind, folds, together, seed, C, rows):
+        for _, judge in held_out_heads(embedding, labels[rows], fold[rows], kind, C, rows):
             judges.append(judge)
             bar.update()
     species = _table(head.species, embedding, labels)
     species["weight"] = (("species", "feature"), head.weight.astype(np.float32), {"units": "logit per feature"})
     species["bias"] = ("species", head.bias.astype(np.float32), {"units": "logit"})
     species.attrs = {
-        "head": kind, "cross_validated": True, "folds": folds, "groups": groups or "", "seed": seed, "C": C,
-        "constant_features": constant_features(embedding, rows),
+        "head": kind, "cross_validated": 1, "folds": folds, "groups": ", ".join(groups), "seed": seed, "C": C,
+        "constant_features": constant_features(embedding, rows), "fitted_in": head.fitted_in,
     }  # fmt: skip
-    return Judgement(species, _Unseen(embedding, head, [(rows[test], judge) for test, judge in judges], rows))
+    return Judgement(species, _Unseen(embedding, head, judges, np.where(labels == "", len(judges), fold)), fold)
 
 
 def _bar(fits: int, progress: bool, *, long: bool) -> tqdm:
@@ -138,29 +147,24 @@ def own(
         (image, class) logits of the network, needed where `linear` is None; read by block.
     """
     names = np.array(classes)
+    none = np.full(len(embedding), -1)
     species = _table(names, embedding, usable_labels(images))
-    species.attrs = {"head": "model", "cross_validated": False}
+    species.attrs = {"head": "model", "cross_validated": 0}
     if linear is None:
-        return Judgement(species, lambda at: own_logit[at[0] : at[-1] + 1])
+        return Judgement(species, lambda at: own_logit[at[0] : at[-1] + 1], none)
     head = Head(names, *(part.astype(np.float64) for part in linear))
     species["weight"] = (("species", "feature"), linear[0], {"units": "logit per feature"})
     species["bias"] = ("species", linear[1], {"units": "logit"})
-    return Judgement(species, lambda at: head.logits(embedding[at]))
+    return Judgement(species, lambda at: head.logits(embedding[at]), none)
 
 
 class _Unseen:
     """Logits by heads that have not seen the photo: those of cross-validation where it was labelled."""
 
-    def __init__(
-        self, embedding: Embedding, head: Head, judges: list[tuple[np.ndarray, Head]], labelled: np.ndarray
-    ) -> None:
-        self._embedding = embedding
-        self._judges = [(judge, np.searchsorted(head.species, judge.species)) for _, judge in judges]
-        self._judges.append((head, np.arange(len(head.species))))
-        self._judge = np.full(len(embedding), len(judges))
-        self._judge[labelled] = -1  # where no fold could judge it, nobody does
-        for i, (test, _) in enumerate(judges):
-            self._judge[test] = i
+    def __init__(self, embedding: Embedding, head: Head, judges: list[Head], judge: np.ndarray) -> None:
+        """`judge` (image,) says which of `judges`; their number for the `head` itself, -1 for nobody."""
+        self._embedding, self._judge = embedding, judge
+        self._judges = [(j, np.searchsorted(head.species, j.species)) for j in (*judges, head)]
 
     def __call__(self, at: np.ndarray) -> np.ndarray:
         block, judge = self._embedding[at], self._judge[at]
@@ -175,7 +179,7 @@ class _Unseen:
 def _table(names: np.ndarray, embedding: Embedding, labels: np.ndarray) -> xr.Dataset:
     mean, count = prototypes(embedding, labels, names)
     return xr.Dataset(
-        {"prototype": (("species", "feature"), mean.astype(np.float32)), "count": ("species", count)},
+        {"prototype": (("species", "feature"), mean.astype(np.float32)), "n_photos": ("species", count)},
         {"species": names.astype(object)},
     )
 
@@ -191,24 +195,20 @@ def trained_tables(
     return species, summary.assign(logit=logit)
 
 
-def write_tables(path: Place, images: xr.Dataset, judged: Judgement, attrs: dict[str, Any]) -> None:
-    """Write ``/species`` and ``/predictions``, whose logits are never in memory whole."""
+def write_tables(
+    path: Place, images: xr.Dataset, judged: Judgement, attrs: dict[str, Any]
+) -> tuple[xr.Dataset, np.ndarray]:
+    """Write ``/species`` and ``/predictions``, whose logits are never in memory whole; returns species and folds."""
     names = judged.species["species"].values
     rows = min(len(images["image"]), max(disk.CHUNK, _CHUNK // len(names)))
-    group = disk.ChunkedGroup(
-        path,
-        "predictions",
-        {"logit": {"species": len(names)}},
-        {"logit": "float32"},
-        images["image"].values,
-        coords={"species": names},
-        units={"logit": "logit"},
-        attrs=judged.species.attrs | attrs,
-        chunk=rows,
-    )
+    coords = {"image": text_variable(images["image"].values), "species": names}
+    disk.write_group(path, "predictions", xr.Dataset(coords=coords), **judged.species.attrs | attrs)
+    shape, units = {"logit": {"species": len(names)}}, {"logit": "logit"}
+    group = disk.make_arrays(path, "predictions", len(images["image"]), shape, {"logit": "float32"}, units, rows)
     species, summary = _predicted(judged, images, lambda start, logits: group.write(start, logit=logits), rows)
     disk.add_to_group(path, "predictions", summary, **attrs)
     disk.write_group(path, "species", species, **attrs)
+    return species, judged.fold
 
 
 def warn_indistinct(study: xr.DataTree) -> None:
@@ -233,25 +233,30 @@ def _predicted(
 ) -> tuple[xr.Dataset, xr.Dataset]:
     """Hand the logits on in parts of `rows` photos; returns ``/species``, and what each is."""
     labels, names = usable_labels(images), judged.species["species"].values
+    own = positions(labels, names)
     predicted = np.array([""] * len(labels), object)
     for at, logits in _parts(judged, len(labels), rows):
         certain = ~np.isnan(logits).all(1)
+        labelled = np.flatnonzero(own[at] >= 0)
+        certain[labelled] &= ~np.isnan(logits[labelled, own[at[labelled]]])  # else the right answer was not on offer
         predicted[at[certain]] = names[np.nanargmax(logits[certain], 1)]
         put(int(at[0]), logits.astype(np.float32))
-    species = _with_recall(judged.species, labels, predicted)
+    species = _with_recall(judged.species, own, predicted)
     coords = {"image": text_variable(images["image"].values), "species": names}
-    return species, xr.Dataset({"predicted": text_variable(predicted)}, coords, species.attrs)
+    about = {"comment": "head of cross-validation that judged the photo, which it had not seen; -1: none"}
+    summary = {"predicted": text_variable(predicted), "fold": ("image", judged.fold, about)}
+    return species, xr.Dataset(summary, coords, species.attrs)
 
 
-def _with_recall(species: xr.Dataset, labels: np.ndarray, predicted: np.ndarray) -> xr.Dataset:
+def _with_recall(species: xr.Dataset, own: np.ndarray, predicted: np.ndarray) -> xr.Dataset:
     """Add the shares of photos that were recognised, of each species and of all, where these had not been seen."""
     if not species.attrs["cross_validated"]:
         return species
     names = species["species"].values
-    answers = count_answers(positions(labels, names), positions(predicted, names), len(names))
+    answers = count_answers(own, positions(predicted, names), len(names))
     about = {"units": "1", "comment": "share of the photos recognised by heads that had not seen them"}
     recall = ("species", answers.recall().astype(np.float32), about)
-    return species.assign(recall=recall).assign_attrs(accuracy=answers.accuracy())
+    return species.assign(recall=recall).assign_attrs(accuracy=answers.accuracy(), chance_level=answers.commonest())
 
 
 def _parts(judged: Judgement, count: int, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -83,8 +83,8 @@ class Preprocess:
             raise ValueError(f"std must be positive. Got {self.std} instead.")
 
     def to_attrs(self) -> dict[str, Any]:
-        """Plain values for a dataset's attrs."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """Return it as attrs of a dataset: numbers and short text."""
+        return {k: " ".join(map(repr, v)) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
     def from_attrs(cls, attrs: Mapping[str, Any]) -> Preprocess:
@@ -93,9 +93,9 @@ class Preprocess:
             image_size=int(attrs["image_size"]),
             fit=str(attrs["fit"]),
             interpolation=str(attrs["interpolation"]),
-            mean=tuple(attrs["mean"]),
-            std=tuple(attrs["std"]),
-            decoder=str(attrs.get("decoder", cls.decoder)),  # studies of before did not say
+            mean=tuple(map(float, attrs["mean"].split())),
+            std=tuple(map(float, attrs["std"].split())),
+            decoder=str(attrs["decoder"]),
         )
 
     def pixels(self, photo: Image.Image) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""What a comparison is asked: names, numbers and ids as people type them enter; species and photos of a study leave."""
+"""Turn what a comparison is asked, as people type it, into species and photos of a study."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -20,10 +20,21 @@ if TYPE_CHECKING:
 DEFAULT_REFERENCES = 3
 
 
+class References(NamedTuple):
+    """Reference species, nearest first, and how they were picked: "user", or by which measure of similarity.
+
+    ``scores`` are their similarities to the target; there are none for references that were named by hand.
+    """
+
+    names: list[str]
+    picked_by: str
+    scores: list[float]
+
+
 def choose_references(
     study: xr.DataTree, target: str, references: str | int | Iterable[str], by: str | None = None
-) -> tuple[list[str], dict[str, Any]]:
-    """Turn the `references` of `compare` into names, and say in attrs how they were picked, with their scores."""
+) -> References:
+    """Turn the `references` of `compare` into names of species."""
     known = head_species(study)
     others = [s for s in known if s != target]
     if not others:
@@ -49,18 +60,18 @@ def choose_references(
     twice = sorted({r for r in chosen if chosen.count(r) > 1})
     if twice:
         raise ValueError(f"Each reference counts once. Named twice: {', '.join(map(repr, twice))}.")
-    return chosen, {"picked_by": "user", "reference_scores": []}
+    return References(chosen, "user", [])
 
 
 def _usual_measure(study: xr.DataTree, target: str) -> str:
     """Embedding similarity, where target and others have photos; else by the weights; else by the logits."""
-    count = study["species"]["count"]
-    if count.sel(species=target).item() > 0 and (count.values > 0).sum() > 1:
+    photos = study["species"]["n_photos"]
+    if photos.sel(species=target).item() > 0 and (photos.values > 0).sum() > 1:
         return "embedding"
     return "weights" if "weight" in study["species"] else "logits"
 
 
-def _nearest(study: xr.DataTree, target: str, k: int, by: str) -> tuple[list[str], dict[str, Any]]:
+def _nearest(study: xr.DataTree, target: str, k: int, by: str) -> References:
     try:
         scores = similar_species(study, target, by, k)
     except ValueError as error:
@@ -68,10 +79,7 @@ def _nearest(study: xr.DataTree, target: str, k: int, by: str) -> tuple[list[str
             f"The look-alikes of {target!r} cannot be ranked: {error} Or name them: references=[...]."
         ) from error
     scores = scores[scores.notnull()]
-    return [str(s) for s in scores.species.values], {
-        "picked_by": by,
-        "reference_scores": [float(v) for v in scores.values],
-    }
+    return References([str(s) for s in scores.species.values], by, [float(v) for v in scores.values])
 
 
 def choose_images(
@@ -82,7 +90,7 @@ def choose_images(
     if isinstance(images, xr.DataTree):
         images = images.to_dataset()
     if isinstance(images, xr.Dataset):
-        if {"path", "status", "species"} - set(images.data_vars):
+        if {"path", "status", "species"} - set(images.variables):
             raise ValueError("New photos are given as fk.read_images(...) returns them.")
         chosen = images.isel(image=usable(images))
         if not chosen.sizes["image"]:

@@ -1,10 +1,13 @@
-"""The answer to a question as files: a comparison enters; a figure (HTML, PNG) and a table (CSV) leave."""
+"""Write the answer to a question as files: figures (HTML, PNG) and tables (CSV)."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from finerkit.names import file_stem, slug
+from finerkit.pairs import as_pair
+from finerkit.roles import references_of, target_of
 from finerkit.tables import evidence_table, phenotype_table, spreadsheet_safe, trait_table
 
 if TYPE_CHECKING:
@@ -48,7 +51,8 @@ def write_report(
     from finerkit.figures import contrast_grid
 
     folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / file_stem(pair.attrs)
+    pair = as_pair(pair)
+    stem = folder / file_stem(target_of(pair), references_of(pair))
     figure = contrast_grid(pair, strengths, images)
     files = Report(*(folder / f"{stem.name}{ending}" for ending in (".html", ".png", ".csv")))
     figure.save(files.interactive)
@@ -86,7 +90,7 @@ def write_trait_report(traits: xr.Dataset, folder: Path) -> TraitReport:
     from finerkit.traits import to_coco
 
     folder.mkdir(parents=True, exist_ok=True)
-    stem = slug(traits.attrs["target"])
+    stem = slug(target_of(traits))
     files = TraitReport(
         folder / f"{stem}-traits.png",
         folder / f"{stem}-phenotypes.csv",
@@ -100,6 +104,18 @@ def write_trait_report(traits: xr.Dataset, folder: Path) -> TraitReport:
     return files
 
 
+def accuracy_words(study: xr.DataTree) -> str:
+    """Say how well heads name species that they have not seen, beside guessing; "" without cross-validation."""
+    attrs = study["species"].attrs
+    if "accuracy" not in attrs:
+        return ""
+    value = float(attrs["accuracy"])
+    if not math.isfinite(value):
+        return "could not be judged"
+    chance = f" (guessing the commonest species: {attrs['chance_level']:.3f})" if "chance_level" in attrs else ""
+    return f"{value:.3f}{chance}"
+
+
 def summary(pair: xr.Dataset, strength: float = 1.0) -> str:
     """Say in a few sentences what a comparison found."""
     table = evidence_table(pair, strength)
@@ -107,7 +123,7 @@ def summary(pair: xr.Dataset, strength: float = 1.0) -> str:
     margin = table["margin_cross_validated" if unseen else "margin"].dropna()
     who = "by heads that had not seen the photo" if unseen else "by the head that is explained"
     said = (
-        f"{pair.attrs['target']} against {', '.join(pair.attrs['references'])}: {who}, the target wins in "
+        f"{target_of(pair)} against {', '.join(references_of(pair))}: {who}, the target wins in "
         f"{(margin > 0).sum()} of {len(margin)} photos, by {margin.median():.2f} logits (median)."
     )
     held = table["top_5_percent"].median()

@@ -1,4 +1,4 @@
-"""Look-alikes: a study enters; how similar its species are, by several measures, leaves."""
+"""Rank look-alikes: how similar the species of a study are, by several measures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import xarray as xr
 
 from finerkit.likeness import confusion_rows, cosine_rows, logit_rows, taken_for, taxonomy_rows
 from finerkit.names import choice, resolve
-from finerkit.store import as_study
+from finerkit.study import as_study
 
 if TYPE_CHECKING:
     import os
@@ -105,8 +105,9 @@ def similarity_rows(
         coords["confused"] = (("target", "species"), counts)
     else:
         matrix = taxonomy_rows(study, names, at, ranks)
+    axes = {"target": np.array(targets, object), "species": np.array(names, object)}
     return xr.DataArray(
-        matrix, {"target": targets, "species": names, **coords}, ("target", "species"), "similarity",
+        matrix, axes | coords, ("target", "species"), "similarity",
         {"by": by, "measure": MEASURES[by]},
     )  # fmt: skip
 
@@ -124,7 +125,8 @@ def confusion_counts(study: xr.DataTree) -> xr.DataArray:
     own, taken, number, _ = taken_for(study, names)
     counts = np.zeros((len(names), len(names)), np.int64)
     counts[own, taken] = number
-    return xr.DataArray(counts, {"target": names, "species": names}, ("target", "species"), "photos")
+    axes = dict.fromkeys(("target", "species"), np.array(names, object))
+    return xr.DataArray(counts, axes, ("target", "species"), "photos")
 
 
 def head_species(study: xr.DataTree) -> list[str]:

@@ -1,4 +1,4 @@
-"""Logistic regression in blocks: embeddings and classes enter; the weights of scikit-learn's objective leave.
+"""Fit logistic regression in blocks, to scikit-learn's objective.
 
 For collections whose photos x classes, or whose embeddings in float64, are too large to hold. Memory grows with
 classes x features (some twenty times the weights in float32) and features x features, and one block.
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from finerkit.blocks import Embedding
 
-#: A fit of many weights ends where no slope is larger than this in the variables of `_evener`. Logits are then within
-#: 2 % of their spread (root mean square) of the optimum's, 5 % where a few species have most of the photos.
-_SETTLED = 0.01
+#: A fit ends where no slope, in the variables of `_evener`, is larger than this times the root of the number of photos:
+#: so grow the slopes of logits that are equally wrong. Logits of few weights are then within .3 % of their spread of the
+#: optimum's in each photo; those of many weights within .6 % (root mean square), which is what float32 allows.
+_SETTLED, _SETTLED_LARGE = 5e-7, 1e-5
 
 #: Pairs of steps and gradients that L-BFGS remembers; each is twice as large as the weights.
 _HISTORY = 6
@@ -46,18 +47,16 @@ class Problem(NamedTuple):
     C: float  # inverse strength of the penalty
 
 
-def fit_softmax(problem: Problem, tolerance: float = 1e-5) -> tuple[np.ndarray, np.ndarray]:
+def fit_softmax(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Multinomial logistic regression on standardised embeddings, block by block.
 
-    Minimises ``sum of cross-entropies + |weight|^2 / (2 C)``, as `sklearn.linear_model.LogisticRegression` does and by
-    the same means, L-BFGS; on a GPU where there is one.
+    Minimises ``sum of cross-entropies + |weight|^2 / (2 C)``, as `sklearn.linear_model.LogisticRegression` does, by
+    L-BFGS in the variables of `_evener`; on a GPU where there is one.
 
     Parameters
     ----------
     problem
         Photos, classes and penalty.
-    tolerance
-        Largest slope per photo where a fit of few weights ends, as scikit-learn's does; many weights are `_SETTLED`.
 
     Returns
     -------
@@ -67,11 +66,11 @@ def fit_softmax(problem: Problem, tolerance: float = 1e-5) -> tuple[np.ndarray, 
     Warns
     -----
     UserWarning
-        If the tolerance was not reached.
+        If the fit did not settle.
     """
     shape = int(problem.classes.max()) + 1, problem.embedding.shape[1]
     size = shape[0] * (shape[1] + 1)
-    flat, slope, enough = _fit_small(problem, shape, tolerance) if size <= _SMALL else _fit_large(problem, shape)
+    flat, slope, enough = (_fit_small if size <= _SMALL else _fit_large)(problem, shape)
     if slope > 5 * enough:
         warnings.warn(
             f"The species head did not converge in {_MOST_STEPS} steps; its logits may be off. Try "
@@ -81,19 +80,27 @@ def fit_softmax(problem: Problem, tolerance: float = 1e-5) -> tuple[np.ndarray, 
     return _parts(flat.astype(np.float32), shape)
 
 
-def _fit_small(problem: Problem, shape: tuple[int, int], tolerance: float) -> tuple[np.ndarray, float, float]:
-    """By SciPy, in float64; returns the flat weights, their largest slope, and the slope that is small enough."""
+def _fit_small(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, float, float]:
+    """By SciPy, in float64; returns the flat weights, their largest slope, and the slope that is small enough.
+
+    The variables are not the weights but what `_evener` makes weights of.
+    """
     from scipy.optimize import minimize
 
+    even = _evener(problem, shape, torch.float64)
+
+    def weights(flat: np.ndarray) -> torch.Tensor:
+        return even(torch.from_numpy(flat).to(_device()))
+
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        total, gradient = _loss(problem, torch.from_numpy(flat).to(_device()), shape)
-        return total, gradient.cpu().numpy()
+        total, gradient = _loss(problem, weights(flat), shape)
+        return total, even(gradient).cpu().numpy()
 
     start = np.zeros(shape[0] * (shape[1] + 1))
-    enough = tolerance * len(problem.rows)
+    enough = _SETTLED * (len(problem.rows) / max(1, problem.C)) ** 0.5  # a weak penalty is felt late
     options = {"gtol": enough, "ftol": 0, "maxcor": _HISTORY, "maxiter": _MOST_STEPS}
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
-    return found.x, float(np.abs(found.jac).max()), enough
+    return weights(found.x).cpu().numpy(), float(np.abs(found.jac).max()), enough
 
 
 def _fit_large(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, float, float]:
@@ -101,7 +108,8 @@ def _fit_large(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, fl
 
     The variables are not the weights but what `_evener` makes weights of.
     """
-    even = _evener(problem, shape)
+    even = _evener(problem, shape, torch.float32)
+    enough = max(_SETTLED_LARGE * len(problem.rows) ** 0.5, 1e-3)
     flat = torch.zeros(shape[0] * (shape[1] + 1), device=_device())
     unit = 1.0
 
@@ -117,14 +125,14 @@ def _fit_large(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, fl
         max_iter=_MOST_STEPS,
         history_size=_HISTORY,
         line_search_fn="strong_wolfe",
-        tolerance_grad=_SETTLED,
+        tolerance_grad=enough,
         tolerance_change=0,
     )
     optimiser.step(closure)
-    return even(flat * unit).cpu().numpy(), float(flat.grad.abs().max()), _SETTLED
+    return even(flat * unit).cpu().numpy(), float(flat.grad.abs().max()), enough
 
 
-def _evener(problem: Problem, shape: tuple[int, int]) -> Callable[[torch.Tensor], torch.Tensor]:
+def _evener(problem: Problem, shape: tuple[int, int], dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
     """The change of variables in which the objective is about equally steep in all directions.
 
     Embeddings vary along few directions much and along many little, which costs L-BFGS two to five times the steps.
@@ -141,7 +149,7 @@ def _evener(problem: Problem, shape: tuple[int, int]) -> Callable[[torch.Tensor]
     share = _LATER / classes
     least = max(1 / problem.C, share * len(problem.rows))  # no direction counts as flatter than the mean one
     level, direction = torch.linalg.eigh(share * curved + least * torch.eye(features))
-    turn = (direction * level.rsqrt() @ direction.T).to(_device(), torch.float32)
+    turn = (direction * level.rsqrt() @ direction.T).to(_device(), dtype)
     shift = (share * len(problem.rows)) ** -0.5
 
     def even(flat: torch.Tensor) -> torch.Tensor:

@@ -8,14 +8,15 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from finerkit.identity import hashed
 from finerkit.models import Model, load_model
 from finerkit.preprocess import Preprocess
 
 if TYPE_CHECKING:
     import xarray as xr
 
-#: Facts that studies of before did not say.
-UNSAID = {"precision": "float32", "decoder": Preprocess.decoder}
+#: Facts about a model that change no number.
+_NAMES = ("model", "pretrained")
 
 # Models in use, so that a question right after the analysis does not load one again.
 _models: WeakValueDictionary[str, Model] = WeakValueDictionary()
@@ -26,9 +27,10 @@ def model_attrs(model: Model) -> dict[str, Any]:
     return {
         "model": model.name,
         "weights_hash": model.weights_hash,
-        "pretrained": model.pretrained,
+        "pretrained": int(model.pretrained),
         "split": model.description,
-        "grid": list(model.grid),
+        "grid_rows": model.grid[0],
+        "grid_columns": model.grid[1],
         "n_features": model.n_features,
         "precision": model.precision,
         **model.preprocess.to_attrs(),
@@ -82,7 +84,7 @@ def load_again(attrs: dict[str, Any], weights: str | None = None) -> Model:
         mean=pre.mean,
         std=pre.std,
         interpolation=pre.interpolation,
-        precision=attrs.get("precision", UNSAID["precision"]),
+        precision=attrs["precision"],
         decoder=pre.decoder,
     )
 
@@ -93,7 +95,12 @@ def _same(model: Model, attrs: dict[str, Any]) -> bool:
 
 
 def _agrees(mine: dict[str, Any], attrs: dict[str, Any], key: str) -> bool:
-    return key in ("model", "pretrained") or mine[key] == attrs.get(key, UNSAID.get(key))
+    return key in _NAMES or mine[key] == attrs.get(key)
+
+
+def network_id(model: Model) -> str:
+    """Return a short hash of all that the features of photos depend on: see `finerkit.identity.Identity`."""
+    return hashed({k: v for k, v in model_attrs(model).items() if k not in _NAMES})
 
 
 def class_names(model: Model) -> tuple[str, ...]:

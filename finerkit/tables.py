@@ -1,4 +1,4 @@
-"""A comparison as a table: a Dataset of evidence enters; one row per photo, ready for R or a spreadsheet, leaves."""
+"""Lay out comparisons and traits as tables, ready for R or a spreadsheet."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from finerkit.columns import columns_of
 from finerkit.evidence import contrast, reference_weights
 from finerkit.pairs import as_pair
+from finerkit.roles import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +45,7 @@ def evidence_table(
     """
     pair = as_pair(pair)
     weights = reference_weights(pair, objective, references)
-    names = [pair.attrs["target"], *(str(s) for s in weights.species.values)]
+    names = [target_of(pair), *(str(s) for s in weights.species.values)]
     logit = pair["logit"].sel(species=names)
     maps = contrast(pair, float(strength), objective, references=references).transpose("image", "y", "x").values
     images, rows, columns = maps.shape
@@ -56,7 +58,7 @@ def evidence_table(
     table = pd.DataFrame(
         {
             "true_species": pair["true_species"].values.astype(str),
-            "target": pair.attrs["target"],
+            "target": names[0],
             **{f"logit: {n}": logit.sel(species=n).values for n in names},
             "margin": (logit.sel(species=names[0]) - (weights * logit.sel(species=names[1:])).sum("species")).values,
             **_cross_validated(pair, names, weights),
@@ -93,8 +95,8 @@ def phenotype_table(traits: xr.Dataset) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Indexed by ``image``: ``true_species``; a column per trait with its evidence in logits; ``remainder`` and
-        ``margin`` (the traits and the remainder add up to it); a column ``shows: NAME`` per trait; the study's
-        metadata.
+        ``margin`` (the traits and the remainder add up to it); a column ``shows: NAME`` per trait; the
+        columns of the study's table (one whose name finerkit uses itself has "table" before it, as "table_region").
     """
     names = [str(t) for t in traits["trait"].values]
     table = pd.DataFrame(
@@ -107,9 +109,8 @@ def phenotype_table(traits: xr.Dataset) -> pd.DataFrame:
         },
         index=pd.Index(traits["image"].values.astype(str), name="image"),
     )
-    for column in traits.data_vars:
-        if traits[column].dims == ("image",) and column not in table:
-            table[str(column)] = traits[column].values
+    for column in columns_of(traits):
+        table[column] = traits[column].values
     return table
 
 
@@ -124,9 +125,9 @@ def trait_table(traits: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Indexed by ``trait``: ``share_of_margin``, ``prevalence`` in the target's photos, ``stability``,
-        ``off_animal``, ``border``, ``background``, ``position_x``, ``position_y``, and ``prevalence: NAME`` in each
-        species' photos.
+        Indexed by ``trait``: ``share_of_margin`` (NaN where the margin is near zero), ``prevalence`` in the target's
+        photos, ``stability``, ``off_animal``, ``border``, ``background``, ``position_x``, ``position_y``, and
+        ``prevalence: NAME`` in each species' photos.
     """
     columns = ("share_of_margin", "prevalence", "stability", "off_animal", "border", "background")
     table = traits[[*columns, "position_x", "position_y"]].to_dataframe()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: What groups of every study have: the dim of their rows, and variables along it.
 _NEEDED = {
     "images": ("image", ("species", "path", "width", "height", "status")),
-    "species": ("species", ("prototype", "count")),
+    "species": ("species", ("prototype", "n_photos")),
     "predictions": ("image", ("logit", "predicted")),
 }
 
@@ -75,12 +75,12 @@ def telling_damage(store: Place) -> Iterator[None]:
         raise _damaged(store, f"{reason:.200}") from error
 
 
-def check_groups(store: Place, tree: xr.DataTree) -> None:
+def check_groups(store: Place, groups: Mapping[str, xr.Dataset]) -> None:
     """Raise ValueError if a group that is there lacks what it has in every study."""
     for group, (dim, names) in _NEEDED.items():
-        if group not in tree.children:
+        if group not in groups:
             continue
-        data = tree[group].to_dataset()
+        data = groups[group]
         missing = [v for v in names if v not in data or data[v].dims[:1] != (dim,)]
         if missing or dim not in data.coords:
             raise _damaged(store, f"its group {group!r} lacks {', '.join(missing) or dim} along {dim}")

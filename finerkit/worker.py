@@ -87,7 +87,7 @@ def embed_chunk(start: int, status: np.ndarray, paths: np.ndarray, parcel: Parce
     _check_store(parcel, PATIENCE)
     with _network, _threads():
         model = _model(parcel)
-        group = disk.ChunkedGroup.existing(store, "features")
+        group = disk.ChunkedGroup(store, "features")
         ((values, failed),) = compute([chunk.to_compute], model, task_of(group, model))
     _check_store(parcel, 0)
     write_features(group, chunk, values)  # while another thread computes the next

@@ -7,6 +7,8 @@ import numpy as np
 import xarray as xr
 from PIL import Image, ImageDraw
 
+from finerkit.roles import species_coords
+
 SPECIES = ("Rubra quadrata", "Rubra rotunda", "Viridis alba")
 
 
@@ -66,21 +68,23 @@ def random_pair(folder, photos=3, references=3, grid=(5, 7), seed=0):
         "cell_top": 0.1 * height,
         "cell_width": width / grid[1],
         "cell_height": 0.8 * height / grid[0],
+        "row": np.full(photos, -1),
     }
     return xr.Dataset(
         {
             "evidence": (("image", "species", "y", "x"), evidence),
             "logit": (("image", "species"), evidence.sum((2, 3))),
             "bias": ("species", np.zeros(len(names))),
-            **{name: ("image", values) for name, values in per_image.items()},
         },
-        {"image": np.array([f"{i:03}.png" for i in range(photos)], object), "species": np.array(names, object)},
         {
-            "target": names[0],
-            "references": names[1:],
+            "image": np.array([f"{i:03}.png" for i in range(photos)], object),
+            **{name: ("image", values) for name, values in per_image.items()},
+            **species_coords(names[0], names[1:]),
+        },
+        {
             "objective": "mean",
             "method": "cam",
-            "additive": True,
+            "additive": 1,
             "picked_by": "embedding",
             "model": "random",
         },

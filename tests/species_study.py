@@ -45,7 +45,7 @@ def species_study(folder, pairs=PAIRS, photos=5, hostile=False, seed=0):
         {
             "prototype": (("species", "feature"), prototype),
             "weight": (("species", "feature"), weight),
-            "count": ("species", [photos] * len(names) + [0]),
+            "n_photos": ("species", [photos] * len(names) + [0]),
         },
         {"species": known},
     )
@@ -55,6 +55,7 @@ def species_study(folder, pairs=PAIRS, photos=5, hostile=False, seed=0):
     )
     return xr.DataTree.from_dict(
         {
+            "/": xr.Dataset(attrs={"study_id": "drawn", "network_id": "drawn", "head_id": "drawn"}),
             "images": xr.Dataset({k: ("image", v) for k, v in images.items()}, image),
             "features": xr.Dataset({"embedding": (("image", "feature"), embedding)}, image),
             "species": species,

@@ -6,6 +6,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from sklearn.linear_model import LogisticRegression
 
 import finerkit as fk
@@ -68,7 +69,7 @@ def test_the_head_in_blocks_is_that_of_scikit_learn():
     peer = LogisticRegression(C=0.5, tol=1e-8, max_iter=5000).fit(Z.astype(np.float64), classes)
     mine, theirs = Z @ weight.T + bias, Z @ peer.coef_.T + peer.intercept_
     apart = (mine - mine.mean(1, keepdims=True)) - (theirs - theirs.mean(1, keepdims=True))
-    assert np.abs(apart).max() < 0.02 * theirs.std()
+    assert np.abs(apart).max() < 0.003 * theirs.std()
 
 
 @pytest.fixture
@@ -95,11 +96,11 @@ def test_large_heads_are_those_of_scikit_learn(uneven, monkeypatch, C):
     found = centred(Z, *fit_softmax(Problem(X, np.arange(len(X)), classes, mean, scale, C)))
     peer = LogisticRegression(C=C, tol=1e-8, max_iter=5000).fit(Z, classes)
     expected = centred(Z, peer.coef_, peer.intercept_)
-    assert np.sqrt(((found - expected) ** 2).mean()) < 0.01 * expected.std()
+    assert np.sqrt(((found - expected) ** 2).mean()) < 0.002 * expected.std()
 
 
-@pytest.mark.parametrize("small", [0, 10**9])
-def test_large_heads_are_those_of_scikit_learn_where_few_species_have_most_photos(monkeypatch, small):
+@pytest.mark.parametrize(("small", "near"), [(0, 0.005), (10**9, 0.001)])
+def test_large_heads_are_those_of_scikit_learn_where_few_species_have_most_photos(monkeypatch, small, near):
     rng = np.random.default_rng(1)
     classes = np.repeat(np.arange(30), [600, *[8] * 29])
     X = rng.normal(size=(30, 40))[classes] + 1.5 * rng.normal(size=(len(classes), 40))
@@ -110,28 +111,30 @@ def test_large_heads_are_those_of_scikit_learn_where_few_species_have_most_photo
     found = centred(Z, *fit_softmax(Problem(X, np.arange(len(X)), classes, mean, scale, 1.0)))
     peer = LogisticRegression(tol=1e-8, max_iter=5000).fit(Z, classes)
     expected = centred(Z, peer.coef_, peer.intercept_)
-    assert np.sqrt(((found - expected) ** 2).mean()) < 0.05 * expected.std()
+    assert np.sqrt(((found - expected) ** 2).mean()) < near * expected.std()
 
 
 def test_embeddings_that_do_not_vary_give_a_head_without_weights(monkeypatch):
-    monkeypatch.setattr(species, "IN_MEMORY", 10)
+    monkeypatch.setattr(blocks, "MEMORY", 0)
     monkeypatch.setattr(softmax, "_SMALL", 0)
     head = species.fit_head(np.ones((40, 6), np.float32), np.repeat(["a", "b", "c", "d"], 10))
     assert not head.weight.any()
     assert np.ptp(head.bias) == 0
 
 
-def test_embeddings_that_vary_unevenly_take_few_passes(uneven, monkeypatch):
+@pytest.mark.parametrize(("small", "saved"), [(0, 1.5), (10**9, 1.3)])
+def test_embeddings_that_vary_unevenly_take_few_passes(uneven, monkeypatch, small, saved):
     X, classes = uneven
-    monkeypatch.setattr(softmax, "_SMALL", 0)
+    monkeypatch.setattr(softmax, "_SMALL", small)
+    monkeypatch.setattr(softmax, "_MOST_STEPS", 3000)  # to count them all
     monkeypatch.setattr(softmax, "_loss", loss := Mock(wraps=softmax._loss))
     problem = Problem(X, np.arange(len(X)), classes, X.mean(0), X.std(0), 1.0)
     fit_softmax(problem)
     passes = loss.call_count
     loss.reset_mock()
-    monkeypatch.setattr(softmax, "_evener", lambda problem, shape: lambda flat: flat.clone())
+    monkeypatch.setattr(softmax, "_evener", lambda *_: lambda flat: flat.clone())
     fit_softmax(problem)
-    assert loss.call_count > 1.5 * passes
+    assert loss.call_count > saved * passes
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -143,8 +146,11 @@ def test_predictions_by_chunk_equal_those_in_memory(tmp_path, kind, monkeypatch)
     expected = predictions.trained_tables(X, images, kind, folds=3)
     monkeypatch.setattr(predictions, "_CHUNK", 1)
     judged = predictions.trained(spooled(X, tmp_path), images, kind, folds=3)
-    disk.write_root(tmp_path / "s.zarr")
-    predictions.write_tables(tmp_path / "s.zarr", images, judged, {"model": "none"})
+    disk.commit(tmp_path / "s.zarr")
+    species, fold = predictions.write_tables(tmp_path / "s.zarr", images, judged, {"model": "none"})
+    xr.testing.assert_allclose(species, expected[0], rtol=1e-5)
+    disk.commit(tmp_path / "s.zarr", "species", "predictions")
+    assert fold.tolist() == judged.fold.tolist() == expected[1]["fold"].values.tolist()
     for group, table in zip(("species", "predictions"), expected, strict=True):
         found = disk.read_group(tmp_path / "s.zarr", group).load()
         assert {k: v for k, v in found.attrs.items() if k in table.attrs} == table.attrs
@@ -159,7 +165,7 @@ def test_logits_of_all_photos_are_never_in_memory(tmp_path, monkeypatch):
     X, images = collection(kinds=400, each=5)
     monkeypatch.setattr(blocks, "BLOCK", 2**15)
     judged = predictions.trained(X, images, "nearest_mean", folds=2)
-    disk.write_root(tmp_path / "s.zarr")
+    disk.commit(tmp_path / "s.zarr")
     monkeypatch.setattr(predictions, "_CHUNK", 2**12)
     tracemalloc.start()
     predictions.write_tables(tmp_path / "s.zarr", images, judged, {})
@@ -168,13 +174,25 @@ def test_logits_of_all_photos_are_never_in_memory(tmp_path, monkeypatch):
     assert peak < 2000 * 400 * 8 / 2  # half of the logits in float64
 
 
+def test_one_rule_says_what_is_done_in_blocks(tmp_path, monkeypatch):
+    X, images = collection()
+    array = zarr.create_array(str(tmp_path / "a"), shape=X.shape, chunks=(8, 12), dtype="float32")
+    array[:] = X
+    monkeypatch.setattr(blocks, "MEMORY", 8 * X.size)
+    assert isinstance(blocks.rows_of(array, tmp_path), np.ndarray)
+    monkeypatch.setattr(blocks, "MEMORY", 8 * X.size - 1)
+    assert isinstance(spool := blocks.rows_of(array, tmp_path), blocks.Spool)
+    np.testing.assert_array_equal(spool[np.arange(40)], X)
+    assert species.fit_head(X, images.species.values).fitted_in == "blocks"  # which takes more than the embeddings
+
+
 def test_large_problems_are_fitted_in_blocks(monkeypatch):
     X, images = collection(each=20)
     at_once = species.fit_head(X, images.species.values)
-    monkeypatch.setattr(species, "IN_MEMORY", 10)
+    monkeypatch.setattr(blocks, "MEMORY", 0)
     in_blocks = species.fit_head(X, images.species.values)
     apart = at_once.logits(X) - in_blocks.logits(X)
-    assert np.abs(apart - apart.mean(1, keepdims=True)).max() < 0.05 * at_once.logits(X).std()
+    assert np.abs(apart - apart.mean(1, keepdims=True)).max() < 0.005 * at_once.logits(X).std()
 
 
 @pytest.mark.parametrize("by", ["embedding", "weights", "logits", "confusion"])
@@ -182,6 +200,7 @@ def test_rows_of_similarity_are_those_of_the_matrix(by, monkeypatch):
     X, images = collection()
     tables = predictions.trained_tables(X, images, "linear", folds=2)
     groups = dict(zip(("species", "predictions"), tables, strict=True)) | {"images": images}
+    groups["/"] = xr.Dataset(attrs={"study_id": "drawn", "network_id": "drawn", "head_id": "drawn"})
     study = xr.DataTree.from_dict(groups)
     whole = fk.similar_species(study, by=by)
     monkeypatch.setattr(blocks, "BLOCK", 16)

@@ -24,6 +24,7 @@ def test_analyze_writes_a_study_and_says_what_it_found(store, capsys):
     said = capsys.readouterr().out
     assert "18 of 18 photos analysed, 3 species." in said
     assert "Cross-validated accuracy: " in said
+    assert "(guessing the commonest species: 0.333)" in said
     assert fk.open_study(store).attrs["image_size"] == 64
 
 
@@ -35,7 +36,7 @@ def test_compare_writes_figure_and_table(store, tmp_path, capsys):
     for ending in (".png", ".html", ".csv"):
         assert (tmp_path / "out" / f"Rubra_quadrata-vs-Rubra_rotunda{ending}").stat().st_size > 200
     table = pd.read_csv(tmp_path / "out" / "Rubra_quadrata-vs-Rubra_rotunda.csv", index_col="image")
-    pair = fk.compare(store, SPECIES[0], ["Rubra rotunda"], progress=False)
+    pair = fk.compare(fk.open_study(store), SPECIES[0], ["Rubra rotunda"], progress=False)
     expected = fk.evidence_table(pair)
     pd.testing.assert_frame_equal(table, expected, check_dtype=False, rtol=1e-4)
 
@@ -51,7 +52,8 @@ def test_traits_writes_sheet_tables_and_regions(store, tmp_path, capsys):
     assert list(pd.read_csv(tmp_path / "Rubra_quadrata-traits.csv", index_col="trait").index) == ["trait 1", "trait 2"]
     for ending in ("-traits.png", "-regions.json"):
         assert (tmp_path / f"Rubra_quadrata{ending}").stat().st_size > 200
-    traits = fk.open_study(store)["traits/Rubra_quadrata"].to_dataset()
+    study = fk.open_study(store)
+    traits = study.finerkit.trait(study.finerkit.traits()[0])
     assert fk.match_trait(traits, "trait 1").image.iloc[0].startswith("Rubra")
 
 

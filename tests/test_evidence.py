@@ -7,6 +7,7 @@ import xarray as xr
 
 import finerkit as fk
 from finerkit.evidence import cam_evidence
+from finerkit.roles import species_coords
 
 
 def make_pair(seed=0, images=5, references=("b", "c", "d"), grid=(3, 4), objective="mean"):
@@ -20,8 +21,12 @@ def make_pair(seed=0, images=5, references=("b", "c", "d"), grid=(3, 4), objecti
             "logit": (("image", "species"), evidence.sum((2, 3)) + bias),
             "bias": ("species", bias),
         },
-        {"image": [f"{i}.jpg" for i in range(images)], "species": species},
-        {"target": "a", "references": list(references), "objective": objective},
+        {
+            "image": [f"{i}.jpg" for i in range(images)],
+            "true_species": ("image", ["a"] * images),
+            **species_coords("a", references),
+        },
+        {"objective": objective},
     )
 
 
@@ -79,7 +84,7 @@ def test_contrast_uses_each_photos_own_weights(objective):
 
 def test_a_subset_of_references_equals_a_comparison_with_only_those():
     pair = make_pair()
-    only = pair.sel(species=["a", "c"]).assign_attrs(references=["c"])
+    only = pair.sel(species=["a", "c"])
     for objective in ("mean", "softmax", "official"):
         xr.testing.assert_allclose(
             fk.contrast(pair, [0.5, 1], objective, references=["c"]), fk.contrast(only, [0.5, 1], objective)
@@ -117,3 +122,37 @@ def test_unknown_names_are_explained():
         fk.contrast(make_pair(), 1, references=["z"])
     with pytest.raises(ValueError, match="At least one reference"):
         fk.contrast(make_pair(), 1, references=[])
+
+
+def test_a_contrast_knows_its_photos_and_says_what_is_compared():
+    maps = fk.contrast(make_pair(), [0, 1], references=["d", "b"])
+    assert list(maps["true_species"].values) == ["a"] * 5
+    assert (maps.attrs["target"], maps.attrs["references"], maps.attrs["relu"]) == ("a", "d, b", 1)
+    assert "species" not in maps.coords
+    weights = fk.reference_weights(make_pair(), references=["d", "b"])
+    assert list(weights["true_species"].values) == ["a"] * 5
+    assert list(weights["species"].values) == ["d", "b"]
+
+
+def test_one_photo_is_a_comparison_too():
+    pair = make_pair()
+    xr.testing.assert_identical(fk.contrast(pair.isel(image=2), 0.5), fk.contrast(pair.isel(image=[2]), 0.5))
+
+
+@pytest.mark.parametrize("now", [True, False])  # xarray's defaults change in a future version
+def test_two_halves_are_one_comparison(now):
+    pair = make_pair()
+    how = {"data_vars": None, "coords": "minimal", "compat": "override", "join": "exact"}
+    how = how if now else {"data_vars": "all", "coords": "different", "compat": "equals", "join": "outer"}
+    joined = xr.concat([pair.isel(image=slice(2)), pair.isel(image=slice(2, None))], "image", **how)
+    xr.testing.assert_identical(fk.contrast(joined, [0, 1]), fk.contrast(pair, [0, 1]))
+
+
+def test_a_comparison_without_its_target_or_roles_says_so():
+    pair = make_pair()
+    with pytest.raises(ValueError, match="0 target species"):
+        fk.contrast(pair.sel(species=["b", "c"]))
+    with pytest.raises(ValueError, match="dropped every reference"):
+        fk.contrast(pair.sel(species=["a"]))
+    with pytest.raises(ValueError, match="coordinate 'role' is gone"):
+        fk.contrast(pair.drop_vars("role"))

@@ -11,6 +11,7 @@ from PIL import Image
 import finerkit as fk
 from finerkit.figures.colours import colours, for_plotly
 from finerkit.figures.panels import contrast_panels
+from finerkit.roles import species_coords
 
 HOSTILE = "<script>alert('$x^2$')</script> & co"
 
@@ -34,11 +35,13 @@ def make_pair(tmp_path, species=("a", "b"), sizes=((60, 40), (30, 90)), seed=0):
             "evidence": (("image", "species", "y", "x"), evidence),
             "logit": (("image", "species"), evidence.sum((2, 3))),
             "bias": ("species", [0.0, 0.0]),
-            **{k: ("image", np.array(v, object if isinstance(v[0], str) else float)) for k, v in per_image.items()},
         },
-        {"image": [f"{HOSTILE}/0.png", "1.png"], "species": list(species)},
-        {"target": species[0], "references": [species[1]], "objective": "mean", "method": "cam", "additive": True,
-         "picked_by": "embedding", "model": "test"},
+        {
+            "image": [f"{HOSTILE}/0.png", "1.png"],
+            **{k: ("image", np.array(v, object if isinstance(v[0], str) else float)) for k, v in per_image.items()},
+            **species_coords(species[0], species[1:]),
+        },
+        {"objective": "mean", "method": "cam", "additive": 1, "picked_by": "embedding", "model": "test"},
     )  # fmt: skip
 
 
@@ -74,7 +77,8 @@ def test_scales(tmp_path):
 
 def test_photos_are_picked_evenly_by_margin_or_by_name(tmp_path):
     pair = make_pair(tmp_path)
-    many = xr.concat([pair.assign_coords(image=[f"{i}a", f"{i}b"]) for i in range(5)], "image", data_vars="minimal")
+    copies = [pair.assign_coords(image=[f"{i}a", f"{i}b"]) for i in range(5)]
+    many = xr.concat(copies, "image", data_vars="minimal", coords="minimal", compat="override")
     many["logit"] = many.logit + xr.DataArray(np.arange(10.0), dims="image") * xr.DataArray([1, 0], dims="species")
     order = list(fk.evidence_table(many)["margin"].sort_values(ascending=False).index)
     assert [r.image for r in panels(many, images=3).rows] == [order[0], order[4], order[9]]

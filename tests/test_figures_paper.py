@@ -25,6 +25,7 @@ from finerkit.figures.points import sideways
 from finerkit.figures.similarity import similarity_of
 from finerkit.figures.similarity_print import cell_texts
 from finerkit.figures.words import fixed, join, probability, safe, short, shown
+from finerkit.roles import species_coords
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 FIGURES = ("grid", "strip", "sheet", "map", "boxes", "curves")
@@ -34,10 +35,12 @@ def make_study(names=("A_una", "B una", "C una", "D una", "E una"), seed=0):
     rng = np.random.default_rng(seed)
     species = xr.Dataset(
         {"prototype": (("species", "feature"), rng.normal(size=(len(names), 8))),
-         "count": ("species", np.arange(len(names)) + 3)},
+         "n_photos": ("species", np.arange(len(names)) + 3)},
         {"species": np.array(names, object)},
     )  # fmt: skip
-    images = xr.Dataset({"species": ("image", np.array(names, object))}, {"image": np.array(names, object)})
+    images = {"species": np.array(names, object), "status": np.array(["ok"] * len(names), object)}
+    images = xr.Dataset({k: ("image", v) for k, v in images.items()}, {"image": np.array(names, object)})
+    images = images.assign_coords(row=("image", np.arange(len(names))))
     tree = xr.DataTree.from_dict({"images": images, "species": species})
     tree.attrs["model"] = "test"
     return tree
@@ -56,12 +59,12 @@ def make_traits(target="A_una", groups=("female", "male"), per_group=7, seed=0):
             "remainder": ("image", np.zeros(n + 2)),
             "margin": ("image", evidence.sum(1)),
             "shows": (("image", "trait"), evidence > 1),
-            "true_species": ("image", np.array([target] * (n + 1) + ["B"], object)),
-            "sex": ("image", column),
-            "day": ("image", np.arange(n + 2.0)),
+            "sex": ("image", column, {"column": "sex"}),
+            "day": ("image", np.arange(n + 2.0), {"column": "day"}),
         },
-        {"image": [f"{HOSTILE}{i}" for i in range(n + 2)], "trait": ["wing $x$", HOSTILE], "species": [target, "B"]},
-        {"target": target, "references": ["B"], "strength": 1.0, "objective": "mean", "share": 0.5, "method": "kmeans"},
+        {"image": [f"{HOSTILE}{i}" for i in range(n + 2)], "trait": ["wing $x$", HOSTILE],
+         "true_species": ("image", np.array([target] * (n + 1) + ["B"], object)), **species_coords(target, ["B"])},
+        {"strength": 1.0, "objective": "mean", "share": 0.5, "method": "kmeans"},
     )  # fmt: skip
 
 
@@ -72,15 +75,15 @@ def make_scores(target="A_una", images=9, seed=0):
     attrs = {"long_name": "relative drop", "units": "probability", "definition": "p less p*; higher is better"}
     return xr.Dataset(
         {
-            "relative_drop": (("image", "map", "strength", "top"), drop, attrs),
-            "deletion": (("image", "map", "strength", "step"), rng.random((images, 3, 2, 4)), {"units": "1"}),
-            "pointing": (("image", "map", "strength"), rng.random((images, 3, 2)), {"units": "1"}),
-            "empty": (("image", "map", "strength"), np.zeros((images, 3, 2))),
+            "relative_drop": (("image", "map_kind", "strength", "top"), drop, attrs),
+            "deletion": (("image", "map_kind", "strength", "step"), rng.random((images, 3, 2, 4)), {"units": "1"}),
+            "pointing": (("image", "map_kind", "strength"), rng.random((images, 3, 2)), {"units": "1"}),
+            "empty": (("image", "map_kind", "strength"), np.zeros((images, 3, 2))),
             "mask_share": ("image", np.zeros(images)),
         },
-        {"image": [f"{i}" for i in range(images)], "map": ["contrast", "random", "edge"], "strength": [0.0, 1.0],
-         "top": [0.05, 0.1], "step": [0, 0.3, 0.6, 1.0]},
-        {"target": target, "references": ["B_b"], "objective": "softmax", "method": "cam", "model": "test",
+        {"image": [f"{i}" for i in range(images)], "map_kind": ["contrast", "random", "edge"], "strength": [0.0, 1.0],
+         "top": [0.05, 0.1], "step": [0, 0.3, 0.6, 1.0], **species_coords(target, ["B_b"])},
+        {"objective": "softmax", "method": "cam", "model": "test",
          "fill_definition": "grey"},
     )  # fmt: skip
 
@@ -93,15 +96,16 @@ def make_sheet(tmp_path, target="A_una"):
             "region_trait": ("region", [0]), "region_image": ("region", np.array([HOSTILE], object)),
             "region_evidence": ("region", [1.5]), "region_box": (("region", "side"), [[30.0, 20, 50, 40]]),
             "region_outline": ("region", np.array([json.dumps([ring])], object)),
-            "exemplar": (("trait", "rank"), np.array([[HOSTILE, ""]], object)),
+            "exemplar": (("trait", "exemplar_rank"), np.array([[HOSTILE, ""]], object)),
             "share_of_margin": ("trait", [0.25]), "prevalence": ("trait", [0.5]), "stability": ("trait", [0.9]),
-            "background": ("trait", [False]), "true_species": ("image", np.array([target], object)),
+            "background": ("trait", [False]),
         },
-        {"trait": np.array([HOSTILE], object), "image": [HOSTILE]},
-        {"target": target, "references": ["B"], "strength": 1.0, "objective": "mean", "share": 0.5, "method": "kmeans"},
+        {"trait": np.array([HOSTILE], object), "image": [HOSTILE], **species_coords(target, ["B"]),
+         "true_species": ("image", np.array([target], object))},
+        {"strength": 1.0, "objective": "mean", "share": 0.5, "method": "kmeans"},
     )  # fmt: skip
-    images = {"path": str(tmp_path / "p.png"), "width": 120, "height": 80}
-    photos = xr.Dataset({k: ("image", [v]) for k, v in images.items()}, {"image": [HOSTILE]})
+    images = {"path": str(tmp_path / "p.png"), "width": 120, "height": 80, "status": np.array("ok", object)}
+    photos = xr.Dataset({k: ("image", [v]) for k, v in images.items()}, {"image": [HOSTILE], "row": ("image", [0])})
     return traits, xr.DataTree.from_dict({"images": photos})
 
 
@@ -336,13 +340,13 @@ def test_curves_are_means_and_standard_errors():
     assert [p.name for p in content.panels] == ["relative_drop", "deletion", "pointing"]
     drop, deletion, pointing = content.panels
     assert [line.label for line in drop.lines] == ["contrast", "random map", "edge map"]
-    values = scores["relative_drop"].sel(map="contrast", top=0.1).values
+    values = scores["relative_drop"].sel(map_kind="contrast", top=0.1).values
     np.testing.assert_allclose(drop.lines[0].mean, np.nanmean(values, 0))
     np.testing.assert_allclose(drop.lines[0].error, sem(values, 0, nan_policy="omit"))
     assert list(drop.lines[0].n) == [8, 8]
     assert "top 10%" in drop.title
     assert "higher is better" in drop.title
-    edge = scores["deletion"].sel(map="edge", strength=1)
+    edge = scores["deletion"].sel(map_kind="edge", strength=1)
     np.testing.assert_allclose(deletion.lines[2].mean, edge.mean("image"))
     np.testing.assert_allclose(deletion.lines[2].x, scores["step"])
     assert deletion.x_label == "share of pixels hidden"

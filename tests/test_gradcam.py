@@ -11,6 +11,7 @@ from pytorch_grad_cam.utils.model_targets import FinerWeightedTarget
 import finerkit as fk
 from finerkit.evidence import cam_evidence
 from finerkit.methods.gradcam import default_layer, gradcam_evidence
+from finerkit.roles import species_coords
 
 STRENGTHS = (0.0, 0.6, 1.0, 2.0)
 SIZE = 64
@@ -60,8 +61,7 @@ def classes_of(model, pixels):
 def pair_of(evidence, logit):
     return xr.Dataset(
         {"evidence": (("image", "species", "y", "x"), evidence), "logit": (("image", "species"), logit)},
-        {"image": [str(i) for i in range(len(logit))], "species": ["t", "r1", "r2", "r3"]},
-        {"target": "t", "references": ["r1", "r2", "r3"]},
+        {"image": [str(i) for i in range(len(logit))], **species_coords("t", ["r1", "r2", "r3"])},
     )
 
 

@@ -1,20 +1,20 @@
-"""Studies whose photos change: only what is new is computed, nothing is lost, and one process writes at a time."""
+"""Grow and change a study: only what is new is computed, rows never move, and one process writes at a time."""
 
-import contextlib
 import hashlib
 import itertools
-import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import xarray as xr
 from PIL import Image
 from samples import SPECIES, draw, stops_at, write_photos
 
 import finerkit as fk
 from finerkit import growth, lock, pipeline, places
 from finerkit import store as disk
+from finerkit import traits as fk_traits
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,20 @@ def again(photos, model, path, **options):
 
 
 def same_as_fresh(study, photos, model, path):
+    """The same photos with the same features as in a study made anew; rows are in another order, and so are the folds."""
     fresh = again(photos, model, path.with_name("fresh.zarr"))
-    assert list(study["images"].image.values) == list(fresh["images"].image.values)
+    ids = fresh["images"].image.values
+    assert sorted(study["images"].image.values) == sorted(ids)
     for name in ("features/embedding", "features/feature_map"):  # pairs of photos differ, and features are float16
-        np.testing.assert_allclose(study[name].values, fresh[name].values, atol=2e-3, rtol=1e-3, err_msg=name)
-    np.testing.assert_allclose(study["predictions/logit"].values, fresh["predictions/logit"].values, atol=0.05)
+        mine = study[name].sel(image=ids).values
+        np.testing.assert_allclose(mine, fresh[name].values, atol=2e-3, rtol=1e-3, err_msg=name)
+    logits = [s["features/embedding"].sel(image=ids).values @ s["species/weight"].values.T for s in (study, fresh)]
+    np.testing.assert_allclose(logits[0] + study["species/bias"].values, logits[1] + fresh["species/bias"].values, atol=0.05)
+
+
+def plain(path):
+    """`/images` as xarray opens it without finerkit."""
+    return xr.open_datatree(path)["images"].to_dataset().load()
 
 
 def test_added_photos_alone_are_computed(photos, model, path, computed):
@@ -59,17 +68,40 @@ def test_added_photos_alone_are_computed(photos, model, path, computed):
         draw(SPECIES[1], i).save(photos / SPECIES[1] / f"0{i}.png")  # in the middle of the order
     study = again(photos, model, path)
     assert computed() == 3
-    assert list(study["species"]["count"].values) == [12, 15, 12]
+    assert list(study["species"]["n_photos"].values) == [12, 15, 12]
     same_as_fresh(study, photos, model, path)
 
 
 def test_a_changed_photo_is_noticed_and_computed_again(photos, model, path, computed):
     before = fk.open_study(path)["features/embedding"].load()
     draw(SPECIES[2], 999).save(photos / SPECIES[2] / "03.png")
-    study = again(photos, model, path, overwrite=True)  # what the file held before is gone: that has to be said
+    study = again(photos, model, path)
     assert computed() == 1
-    moved = np.abs(study["features/embedding"].values - before.values).max(1) > 1e-6
+    assert study["images"].image.values[-1] == f"{SPECIES[2]}/03.png"
+    moved = np.abs(study["features/embedding"].sel(image=before.image).values - before.values).max(1) > 1e-6
     assert list(before.image.values[moved]) == [f"{SPECIES[2]}/03.png"]
+    rows = plain(path)
+    assert rows.indexes["image"].is_unique
+    assert rows.status.sel(image=f"{SPECIES[2]}/03.png~1").item() == "removed"
+    whole = xr.open_datatree(path)["features/embedding"]
+    np.testing.assert_array_equal(whole.values[:36], before.values)
+
+
+def test_a_file_that_changes_again_and_again_has_a_row_each_time(photos, model, path, computed):
+    name = f"{SPECIES[2]}/03.png"
+    first = (photos / name).read_bytes()
+    for seed in (999, 998):
+        draw(SPECIES[2], seed).save(photos / name)
+        again(photos, model, path)
+    (photos / name).write_bytes(first)
+    study = again(photos, model, path)
+    assert computed() == 2  # what it was at first is known
+    rows = plain(path)
+    assert list(rows.image.values[rows.status.values == "removed"]) == [f"{name}~1", f"{name}~2", f"{name}~3"]
+    assert study["images"].sizes["image"] == 36
+    whole = xr.open_datatree(path)["features/embedding"].load()
+    np.testing.assert_array_equal(whole.sel(image=name), whole.sel(image=f"{name}~1"))
+    same_as_fresh(study, photos, model, path)
 
 
 def test_a_flipped_bit_in_the_middle_of_a_large_file_is_noticed_where_all_bytes_are_read(photos, model, tmp_path):
@@ -83,21 +115,51 @@ def test_a_flipped_bit_in_the_middle_of_a_large_file_is_noticed_where_all_bytes_
     large.write_bytes(content)
     unnoticed = fk.analyze(fk.read_images(photos, check="header", progress=False), model, path, progress=False)
     np.testing.assert_array_equal(unnoticed["features/embedding"], before)
-    with pytest.raises(ValueError, match="1 photos of the study .* are not among these 37, such as .*large.bmp"):
-        again(photos, model, path)
-    study = again(photos, model, path, overwrite=True)
-    changed = (study["features/embedding"].values != before.values).any(1)
+    study = again(photos, model, path)
+    changed = (study["features/embedding"].sel(image=before.image).values != before.values).any(1)
     assert list(before.image.values[changed]) == [f"{SPECIES[0]}/large.bmp"]
     assert study["images/sha256"].sel(image=f"{SPECIES[0]}/large.bmp").item() == hashlib.sha256(content).hexdigest()
-    again(photos, model, path)  # known now
+    assert len(again(photos, model, path)["images"].image) == 37  # known now
 
 
 def test_photos_that_got_another_species_are_not_computed_again(photos, model, path, computed):
     (photos / SPECIES[0] / "02.png").rename(photos / SPECIES[1] / "new name.png")
     study = again(photos, model, path)
     assert computed() == 0
-    assert list(study["species"]["count"].values) == [11, 13, 12]
+    assert list(study["species"]["n_photos"].values) == [11, 13, 12]
+    assert plain(path).status.sel(image=f"{SPECIES[0]}/02.png").item() == "removed"
     same_as_fresh(study, photos, model, path)
+    (photos / SPECIES[1] / "new name.png").rename(photos / SPECIES[0] / "02.png")
+    assert list(again(photos, model, path)["images"].image.values) == list(plain(path).image.values[:36])  # it came back
+    assert computed() == 36  # of the fresh study
+
+
+def test_a_label_that_was_corrected_in_the_table_changes_the_head_and_no_row(photos, model, path, computed):
+    before = fk.open_study(path)
+    images = fk.read_images(photos, progress=False)
+    labels = images["species"].values.copy()
+    labels[[0, 12]] = labels[[12, 0]]
+    study = fk.analyze(images.assign(species=("image", labels)), model, path, progress=False)
+    assert computed() == 0
+    assert study.attrs["head_id"] != before.attrs["head_id"]
+    assert list(study["images"].image.values) == list(before["images"].image.values)
+    np.testing.assert_array_equal(study["images/species"].values, labels)
+    np.testing.assert_array_equal(study["features/embedding"].values, before["features/embedding"].values)
+
+
+def test_columns_change_in_place_and_not_the_head(photos, model, path):
+    before = fk.open_study(path)
+    images = fk.read_images(photos, progress=False)
+    images["mass"] = ("image", np.arange(36.0))
+    study = fk.analyze(images, model, path, progress=False)
+    assert study.attrs["head_id"] == before.attrs["head_id"]
+    np.testing.assert_array_equal(study["images/mass"].values, np.arange(36.0))
+    study = fk.analyze(images.assign(mass=("image", np.array([f"{i} g" for i in range(36)], object))), model, path)
+    assert study["images/mass"].values[3] == "3 g"
+    few = images.isel(image=slice(3, None)).assign(mass=("image", np.arange(33)))
+    study = fk.analyze(few, model, path, overwrite=True)
+    assert list(study["images/mass"].values) == list(map(str, range(33))) or study["images/mass"].values[0] == 0
+    assert list(plain(path)["mass"].values[:3]) == ["0 g", "1 g", "2 g"]
 
 
 def test_a_photo_that_came_back_is_tried_again_and_only_that(photos, model, tmp_path, computed):
@@ -109,13 +171,13 @@ def test_a_photo_that_came_back_is_tried_again_and_only_that(photos, model, tmp_
         fk.analyze(images, model, path, progress=False)
     with pytest.warns(fk.PhotoWarning, match="file not found"):
         still = fk.analyze(images, model, path, progress=False)
-    assert still["species"]["count"].sum() == 35
+    assert still["species"]["n_photos"].sum() == 35
     (tmp_path / "away.png").rename(file)
     before = computed()
     study = fk.analyze(images, model, path, progress=False)
     assert computed() == before + 1
     assert (study["images"].status == "ok").all()
-    assert study["species"]["count"].sum() == 36
+    assert study["species"]["n_photos"].sum() == 36
     same_as_fresh(study, photos, model, path)
 
 
@@ -126,7 +188,12 @@ def test_photos_are_left_out_only_when_that_is_said(photos, model, path, compute
         again(photos, model, path)
     study = again(photos, model, path, overwrite=True)
     assert computed() == 0
-    assert list(study["species"]["count"].values) == [12, 12, 6]
+    assert list(study["species"]["n_photos"].values) == [12, 12, 6]
+    assert study["images"].sizes["image"] == study["predictions"].sizes["image"] == study["features"].sizes["image"] == 30
+    assert (plain(path).status.values == "removed").sum() == 6
+    write_photos(photos.with_name("back"), per_species=12)
+    assert again(photos.with_name("back"), model, path)["images"].sizes["image"] == 36
+    assert computed() == 0
 
 
 def test_traits_are_kept_and_comparisons_asked_again(photos, model, path):
@@ -135,36 +202,60 @@ def test_traits_are_kept_and_comparisons_asked_again(photos, model, path):
     named = fk.find_traits(pair, n_traits=2, name="mine")
     draw(SPECIES[1], 300).save(photos / SPECIES[1] / "300.png")
     study = again(photos, model, path)
-    assert "comparisons" not in study.children
+    assert study.finerkit.comparisons() == []
     np.testing.assert_array_equal(study["traits/mine"]["trait_evidence"].values, named["trait_evidence"].values)
     assert fk.compare(study, SPECIES[0], progress=False).sizes["image"] == 12
 
 
-def test_growing_that_was_interrupted_leaves_the_old_study(photos, model, path, computed, monkeypatch):
-    draw(SPECIES[1], 300).save(photos / SPECIES[1] / "300.png")
+@pytest.mark.parametrize("step", ["append", "embed", "_write_table", "_fit", "write_tables"])
+def test_growing_that_was_interrupted_leaves_a_study_that_opens(photos, model, path, computed, monkeypatch, step):
+    before = fk.open_study(path)
+    true = before["features/embedding"].load()
+    for i in (300, 301):
+        draw(SPECIES[1], i).save(photos / SPECIES[1] / f"{i}.png")
+    (photos / SPECIES[2] / "00.png").rename(photos / SPECIES[2] / "renamed.png")
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "replace", lambda *_: 1 / 0)
+        patch.setattr(pipeline, step, lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             again(photos, model, path)
-    assert fk.open_study(path)["species"]["count"].sum() == 36
-    assert not list(path.parent.glob("*.part"))
-    assert again(photos, model, path)["species"]["count"].sum() == 37
-    assert computed() == 1
-
-
-def test_whoever_waited_for_a_killed_writer_mends_what_it_left(photos, model, path, monkeypatch):
-    """The other was killed between its two renames while this one waited for the lock."""
-    draw(SPECIES[1], 300).save(photos / SPECIES[1] / "300.png")
-
-    @contextlib.contextmanager
-    def waited(there):
-        there.rename(places._former(there))
-        yield
-
-    monkeypatch.setattr(pipeline, "writing", waited)
+    assert plain(path).indexes["image"].is_unique
+    half = fk.open_study(path)
+    np.testing.assert_array_equal(xr.open_datatree(path)["features/embedding"].values[:36], true.values)
+    if step in ("append", "embed"):  # nobody sees yet that it grows
+        assert half.finerkit.identity == before.finerkit.identity
+        assert half["species"]["n_photos"].sum() == 36
+        assert fk.compare(before, SPECIES[0], [SPECIES[1]], progress=False).sizes["image"] == 12
+    else:
+        assert "species" not in half.children or step == "_write_table"
     study = again(photos, model, path)
-    assert study["species"]["count"].sum() == 37
-    assert not places._former(path).exists()
+    assert study["species"]["n_photos"].sum() == 38
+    assert computed() == 2
+    same_as_fresh(study, photos, model, path)
+
+
+def test_a_kill_while_rows_are_written_leaves_the_study_as_it_was(photos, model, path, monkeypatch):
+    """The arrays of /images have different lengths at that moment; readers see those that were committed."""
+    draw(SPECIES[1], 300).save(photos / SPECIES[1] / "300.png")
+    draw(SPECIES[1], 301).save(photos / SPECIES[1] / "01.png")
+    calls = {"commit": 0, "write_column": 0, "resize_arrays": 0, "write_ids": 0}
+    for name in calls:
+        for moment in range(12):
+            with monkeypatch.context() as patch:
+                original, count = getattr(disk, name), itertools.count()
+
+                def killed(*args, original=original, count=count, moment=moment, **more):
+                    if next(count) == moment:
+                        raise KeyboardInterrupt
+                    return original(*args, **more)
+
+                patch.setattr(growth.disk, name, killed)
+                patch.setattr(pipeline, "embed", lambda *_: (_ for _ in ()).throw(ZeroDivisionError))
+                with pytest.raises((KeyboardInterrupt, ZeroDivisionError)):
+                    again(photos, model, path)
+            rows = plain(path)
+            assert rows.indexes["image"].is_unique
+            assert fk.open_study(path)["images"].sizes["image"] in (35, 36)
+    same_as_fresh(again(photos, model, path), photos, model, path)
 
 
 def test_photos_that_came_back_in_a_run_that_was_killed_enter_the_head(photos, model, path, monkeypatch):
@@ -181,13 +272,39 @@ def test_photos_that_came_back_in_a_run_that_was_killed_enter_the_head(photos, m
         with pytest.raises(ZeroDivisionError):
             fk.analyze(images, model, other, progress=False)
     study = fk.analyze(images, model, other, progress=False)
-    assert study["species"]["count"].sum() == 36
+    assert study["species"]["n_photos"].sum() == 36
     assert np.isfinite(study["predictions/logit"].values).all()
 
 
-def test_a_kill_between_two_renames_is_mended(path):
+def test_compact_drops_what_was_removed(photos, model, path, computed):
+    draw(SPECIES[2], 999).save(photos / SPECIES[2] / "03.png")
+    grown = again(photos, model, path)
+    traits = fk.find_traits(fk.compare(grown, SPECIES[0], [SPECIES[1]], progress=False), n_traits=2)
+    named = fk_traits.save(fk_traits.rename(traits, "trait 1", "red"))
+    seen = computed()
+    names = ("features/embedding", "features/feature_map", "predictions/logit", "species/weight")
+    before = {name: grown[name].values for name in names}
+    matched = fk.match_trait(named, "red", model=model)
+    study = again(photos, model, path, compact=True)
+    assert computed() == seen
+    assert list(plain(path).image.values) == list(grown["images"].image.values)
+    assert (plain(path).status == "ok").all()
+    for name in names:
+        np.testing.assert_array_equal(study[name].values, before[name])
+    assert study.attrs["head_id"] == grown.attrs["head_id"]
+    with pytest.raises(ValueError, match="is of another study than the one that lies there now"):
+        fk.compare(grown, SPECIES[0], progress=False)
+    kept = study.finerkit.trait(study.finerkit.traits()[0])
+    assert list(kept.trait.values) == ["red", "trait 2"]
+    np.testing.assert_array_equal(kept["row"].values, study["images/row"].sel(image=kept.image).values)
+    assert fk.match_trait(kept, "red", model=model).equals(matched)
+    assert study.finerkit.comparisons() == []
+    assert again(photos, model, path).attrs["study_id"] == study.attrs["study_id"]
+
+
+def test_a_kill_while_a_study_is_compacted_is_mended(path):
     path.rename(places._former(path))
-    assert fk.open_study(path)["species"]["count"].sum() == 36
+    assert fk.open_study(path)["species"]["n_photos"].sum() == 36
 
 
 def test_features_that_were_not_kept_stay_so(photos, model, tmp_path, computed):
@@ -208,7 +325,8 @@ def test_an_interruption_after_growing_goes_on(photos, model, path, monkeypatch)
         patch.setattr(model, "features", stops_at(1, model.features))
         with pytest.raises(KeyboardInterrupt):
             again(photos, model, path)
-    assert (fk.open_study(path)["images"].status == "pending").sum() == 6
+    assert (plain(path).status == "pending").sum() == 6
+    assert fk.open_study(path)["images"].sizes["image"] == 36
     same_as_fresh(again(photos, model, path), photos, model, path)
 
 
@@ -227,7 +345,7 @@ def test_one_process_writes_at_a_time(photos, model, path, monkeypatch):
         with pytest.raises(BlockingIOError, match="Another process is writing to .*: wait until it is done"):
             again(photos, model, path)
         other.kill()  # the lock goes with the process
-    assert again(photos, model, path)["species"]["count"].sum() == 37
+    assert again(photos, model, path)["species"]["n_photos"].sum() == 37
 
 
 def test_a_full_disk_is_said_and_the_run_can_go_on(photos, model, tmp_path, monkeypatch):
@@ -248,8 +366,13 @@ def test_a_full_disk_is_said_and_the_run_can_go_on(photos, model, tmp_path, monk
 
 
 def test_content_decides_not_the_name(photos, model, path):
-    images = fk.read_images(photos, progress=False)
-    assert growth.lost_photos(path, images) == []
-    assert growth.lost_photos(path, images.isel(image=slice(1, None))) == [f"{SPECIES[0]}/00.png"]
-    assert pipeline._existing(path, images, {"photos": "other"}, overwrite=False) == "other photos"
-    shutil.rmtree(path)
+    images, table = fk.read_images(photos, progress=False), disk.read_group(path, "images")
+    same = growth.match(table, images)
+    assert list(same.row) == list(range(36))
+    assert not len(same.new) and not len(same.removed) and not len(same.pending) and not same.lost
+    left = growth.match(table, images.isel(image=slice(1, None)))
+    assert left.lost == [f"{SPECIES[0]}/00.png"]
+    assert list(left.removed) == [0]
+    renamed = growth.match(table, images.assign_coords(image=[f"new/{i}" for i in images.image.values]))
+    assert list(renamed.new) == list(range(36))
+    assert renamed.lost == []

@@ -16,6 +16,7 @@ from samples import random_pair
 
 import finerkit as fk
 from finerkit.guide.markup import Markup, listed, plain, species_name, tag
+from finerkit.roles import species_coords
 
 #: Every element that a guide is made of.
 ALLOWED = set(
@@ -96,7 +97,7 @@ def test_counts_of_traits(guide, page):
     labels = guide.traits["true_species"].values.astype(str)
     for k in range(2):
         said = []
-        for name in (guide.pair.attrs["target"], *guide.pair.attrs["references"]):
+        for name in guide.pair["species"].values:
             number = int(guide.traits["shows"].values[labels == name, k].sum())
             share = float(guide.traits["prevalence_by_species"].sel(species=name).values[k])
             assert number == pytest.approx(share * (labels == name).sum())
@@ -107,8 +108,9 @@ def test_counts_of_traits(guide, page):
 
 def test_scores(guide, page):
     mean = guide.scores.mean("image")
-    values = [*mean.relative_drop.sel(map="contrast", top=0.05).values, *mean.deletion_area.sel(map="contrast").values]
-    values += [mean.relative_drop.sel(map=m, top=0.05, strength=1) for m in ("random", "edge")]
+    contrast = mean.sel(map_kind="contrast")
+    values = [*contrast.relative_drop.sel(top=0.05).values, *contrast.deletion_area.values]
+    values += [mean.relative_drop.sel(map_kind=m, top=0.05, strength=1) for m in ("random", "edge")]
     for value in values:
         assert f"{float(value):.3f}".replace("-", "\N{MINUS SIGN}") in page.words
     assert "Hide the strongest 5% of the photo" in page.words
@@ -116,7 +118,8 @@ def test_scores(guide, page):
 
 def test_accuracy_and_origin(guide, page):
     accuracy = guide.study["species"].attrs["accuracy"]
-    assert f"{accuracy:.1%} over all species of the study, cross-validated" in page.words
+    beside = "always guessing the commonest species: 25.0%"
+    assert f"{accuracy:.1%} over all species of the study, cross-validated ({beside})" in page.words
     logit = guide.pair["logit_cross_validated"]
     right = (logit.sel(species=TARGET) > logit.drop_sel(species=TARGET).max("species")).sum().item()
     assert f"{right} of 6 photos that were kept back" in page.words
@@ -153,7 +156,7 @@ def test_background_stands_apart(guide, tmp_path):
 
 def test_without_traits_scores_and_study(guide, tmp_path):
     pair = guide.pair.copy()
-    del pair.attrs["study"]
+    del pair.attrs["store"]
     found = Page(fk.write_guide(tmp_path / "new" / "g.html", pair, n_photos=3, title="A <new> title").read_text())
     assert "photos of the look-alikes are not shown" in found.words
     assert "Traits to look for" not in found.words
@@ -197,17 +200,39 @@ def test_wrong_input_is_explained(guide, tmp_path):
         fk.write_guide(tmp_path / "guide.pdf", guide.pair)
     with pytest.raises(TypeError, match="traits must be a Dataset from fk.find_traits"):
         fk.write_guide(tmp_path / "g.html", guide.pair, guide.pair)
-    other = guide.traits.assign_attrs(target="another")
+    other = guide.traits.assign_coords(species_coords("another", guide.traits["species"].values[1:]))
     with pytest.raises(ValueError, match="traits must be of the same comparison.*Got those of 'another'"):
         fk.write_guide(tmp_path / "g.html", guide.pair, other)
     with pytest.raises(ValueError, match=r"n_photos must be an int in the range \[1, 60\]. Got 0 instead"):
         fk.write_guide(tmp_path / "g.html", guide.pair, n_photos=0)
     with pytest.raises(ValueError, match=r"strength must be a number in the range \[0, 2\]. Got 3 instead"):
         fk.write_guide(tmp_path / "g.html", guide.pair, strength=3)
-    failed = guide.pair.assign(status=("image", np.array(["damaged"] * 6, object)))
+    failed = guide.pair.assign_coords(status=("image", np.array(["damaged"] * 6, object)))
     with pytest.raises(ValueError, match="No photo of this comparison could be explained"):
         fk.write_guide(tmp_path / "g.html", failed)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("part", "message"), [("study", "another study"), ("network", "another network"), ("head", "another species head")]
+)
+def test_parts_that_do_not_belong_together_are_refused(guide, tmp_path, part, message):
+    other = {f"{part}_id": "another"}
+    with pytest.raises(ValueError, match=rf"These traits were made .*{message}.*fk.find_traits\(comparison\)"):
+        fk.write_guide(tmp_path / "g.html", guide.pair, guide.traits.assign_attrs(other))
+    with pytest.raises(ValueError, match=rf"These scores were made .*{message}.*fk.score\(comparison\)"):
+        fk.write_guide(tmp_path / "g.html", guide.pair, guide.traits, guide.scores.assign_attrs(other))
+
+
+def test_what_is_not_known_is_said_in_words(guide, tmp_path):
+    unknown = ("trait", [np.nan] * 2)
+    traits = guide.traits.assign(share_of_margin=unknown, stability=unknown)
+    study = guide.study.copy()
+    study["species"].attrs = study["species"].attrs | {"accuracy": np.nan}
+    words = Page(fk.write_guide(tmp_path / "g.html", guide.pair, traits, study=study).read_text()).words
+    assert words.count("Share not given, as the margin is near zero. A person grouped its regions.") == 2
+    assert "could not be judged" in words
+    assert "nan" not in words
 
 
 def test_it_is_written_whole_or_not_at_all(guide, tmp_path, monkeypatch):

@@ -35,6 +35,7 @@ def test_counts_and_shares_are_those_of_scikit_learn():
     known = (own >= 0) & (said >= 0)
     assert found.photos.sum() == known.sum()
     assert found.accuracy() == accuracy_score(own[known], said[known])
+    assert found.commonest() == np.bincount(own[known]).max() / known.sum()
     expected = recall_score(own[known], said[known], labels=range(6), average=None)
     np.testing.assert_allclose(found.recall()[:6], expected)
     assert np.isnan(found.recall()[6])  # no photo
@@ -45,6 +46,7 @@ def test_counts_and_shares_are_those_of_scikit_learn():
 def test_no_answers():
     none = count_answers(np.array([-1, 0]), np.array([0, -1]), 3)
     assert np.isnan(none.accuracy())
+    assert np.isnan(none.commonest())
     assert np.isnan(none.recall()).all()
     assert confused(none).shape == (0, 2)
     assert none.taken(np.array([0]), np.array([1])).tolist() == [0]
@@ -137,10 +139,12 @@ def planted(folder, embedding, labels, kind="nearest_mean", **options):
         {k: ("image", v) for k, v in columns.items()}, {"image": [f"{i}.jpg" for i in range(len(labels))]}
     )
     path = folder / "s.zarr"
+    disk.commit(path)
     disk.write_group(path, "images", images)
-    disk.write_root(path, complete=True)
     predictions.write_tables(path, images, predictions.trained(embedding, images, kind, **options), {})
-    return disk.open_study(path)
+    made_by = {"study_id": "planted", "network_id": "planted", "head_id": "planted"}
+    disk.commit(path, "images", "species", "predictions", **made_by)
+    return fk.open_study(path)
 
 
 def blobs(kinds=4, each=15, features=8, seed=0):
@@ -226,7 +230,7 @@ def test_a_study_interrupted_while_its_head_is_fitted_goes_on_from_its_features(
             fk.analyze(images, model, tmp_path / "s.zarr", progress=False)
     monkeypatch.setattr(model.module, "forward_features", None)  # not needed again
     study = fk.analyze(images, model, tmp_path / "s.zarr", progress=False)
-    assert set(study["species"].data_vars) == {"prototype", "count", "weight", "bias", "recall"}
+    assert set(study["species"].data_vars) == {"prototype", "n_photos", "weight", "bias", "recall"}
 
 
 # --- progress ---

@@ -10,7 +10,7 @@ from test_evidence import make_pair
 
 import finerkit as fk
 from finerkit.image_tables import table_entries
-from finerkit.images import _column
+from finerkit.images import column as as_stored
 from finerkit.photo import load_image
 from finerkit.preprocess import FIT_MODES, Preprocess
 from finerkit.store import read_group, write_group
@@ -134,11 +134,11 @@ def test_any_table_survives_a_store(tmp_path, columns):
     )
     entries = table_entries(frame, "species", "file")
     data = xr.Dataset(
-        {n: ("image", _column(entries[n])) for n in entries.columns[3:]},
+        {n: ("image", as_stored(entries[n])) for n in entries.columns[3:]},
         {"image": np.array(entries["image"].tolist(), object)},
     )
     write_group(tmp_path / "s.zarr", "images", data)
-    back = read_group(tmp_path / "s.zarr", "images").load()
+    back = read_group(tmp_path / "s.zarr", "images", committed=False).load()
     xr.testing.assert_equal(back, data)
     assert {n: v.dtype for n, v in back.variables.items()} == {n: v.dtype for n, v in data.variables.items()}
 

@@ -1,11 +1,13 @@
 """Look-alike measures on studies whose answer is known."""
 
+import pickle
+
 import numpy as np
 import pytest
 import xarray as xr
 
 import finerkit as fk
-from finerkit.similarity import MEASURES
+from finerkit.similarity import MEASURES, confusion_counts
 
 NAMES = ["Alba una", "Alba duo", "Nigra sola", "Nemo visus"]
 
@@ -34,12 +36,13 @@ def study():
         {
             "prototype": (("species", "feature"), prototype),
             "weight": (("species", "feature"), np.array([[1.0, 0, 0], [0, 1, 0], [0, 0.9, 0.1], [-1, -1, -1]])),
-            "count": ("species", [4, 4, 4, 0]),
+            "n_photos": ("species", [4, 4, 4, 0]),
         },
         {"species": NAMES},
     )
     predictions = xr.Dataset({"logit": (("image", "species"), logit)}, {"species": NAMES, "image": images.image})
-    return xr.DataTree.from_dict({"images": images, "species": species, "predictions": predictions})
+    root = xr.Dataset(attrs={"study_id": "drawn", "network_id": "drawn", "head_id": "drawn"})
+    return xr.DataTree.from_dict({"/": root, "images": images, "species": species, "predictions": predictions})
 
 
 def test_embedding_is_the_cosine_of_centred_prototypes(study):
@@ -106,10 +109,62 @@ def test_taxonomy_needs_columns(study):
         fk.similar_species(study, by="taxonomy")
 
 
-def test_a_study_or_its_path_is_expected(tmp_path):
-    with pytest.raises(FileNotFoundError, match="There is no study at .*fk.analyze"):
-        fk.similar_species(tmp_path / "none.zarr")
-    with pytest.raises(TypeError, match="Expected a study .* Got a Dataset"):
+def test_a_study_is_expected(tmp_path):
+    with pytest.raises(TypeError, match="Got the path .*fk.open_study"):
+        fk.similar_species(str(tmp_path / "none.zarr"))
+    with pytest.raises(TypeError, match="Expected a study, .* Got a Dataset"):
         fk.similar_species(xr.Dataset())
     with pytest.raises(ValueError, match="no group 'images'"):
         fk.similar_species(xr.DataTree())
+
+
+# --- photos that no head could judge ---
+
+
+@pytest.fixture
+def unjudged(study):
+    """The same, but every head that knew Nigra had seen its photos; nor did that of the second una know it."""
+    logit = study["predictions"].logit.values.copy()
+    logit[8:, 2] = np.nan
+    logit[1, 2] = np.nan
+    study["predictions"].dataset = study["predictions"].to_dataset().assign(logit=(("image", "species"), logit))
+    return study
+
+
+def test_photos_that_no_head_could_judge_are_not_confused(unjudged):
+    confusion = fk.similar_species(unjudged, by="confusion")
+    assert np.isnan(confusion.sel(target="Nigra sola", species="Nigra sola"))
+    e = np.exp
+    first = 1 / (e([1.0, 3, 0, -9]).sum())
+    others = 1 / e([5.0, 4, 0, -9]).sum()
+    # The second una's head does not know Nigra: it cannot say how alike they are.
+    assert float(confusion.sel(target="Alba una", species="Nigra sola")) == pytest.approx((first + 2 * others) / 3)
+    assert float(confusion.sel(target="Nigra sola", species="Alba una")) == pytest.approx((first + 2 * others) / 3)
+    counts = confusion_counts(unjudged)
+    assert counts.sel(target="Nigra sola").sum() == 0
+    assert int(counts.sum()) == 8
+    assert int(confusion.confused.sum()) == 2  # una and duo, seen from both
+
+
+# --- what leaves is plain xarray ---
+
+
+@pytest.mark.parametrize("engine", ["netcdf4", "h5netcdf"])
+@pytest.mark.parametrize("by", MEASURES)
+def test_results_can_be_written_pickled_and_made_a_table(study, by, engine, tmp_path):
+    for i, data in enumerate((fk.similar_species(study, by=by), fk.similar_species(study, "Alba una", by))):
+        assert all(isinstance(value, int | float | str) for value in data.attrs.values())
+        assert data["species"].dtype == object
+        data.to_netcdf(tmp_path / f"{i}.nc", engine=engine)
+        with xr.open_dataarray(tmp_path / f"{i}.nc", engine=engine) as found:
+            xr.testing.assert_identical(found.load(), data)
+        xr.testing.assert_identical(pickle.loads(pickle.dumps(data)), data)
+        assert data.to_dataframe()["similarity"].tolist() == pytest.approx(data.values.ravel().tolist(), nan_ok=True)
+
+
+def test_counts_of_answers_can_be_written_and_made_a_table(study, tmp_path):
+    counts = confusion_counts(study)
+    counts.to_netcdf(tmp_path / "c.nc")
+    with xr.open_dataarray(tmp_path / "c.nc") as found:
+        xr.testing.assert_identical(found.load(), counts)
+    assert counts.to_dataframe()["photos"].sum() == 12

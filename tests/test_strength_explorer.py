@@ -7,6 +7,7 @@ import xarray as xr
 from samples import random_pair
 
 import finerkit as fk
+from finerkit.roles import references_of
 from finerkit.widgets.paint import tables
 
 
@@ -41,7 +42,7 @@ def test_only_the_page_shown_travels_and_it_is_the_evidence(pair):
 
 def test_order_by_margin_follows_the_references_in_use(pair):
     explorer = fk.StrengthExplorer(pair)
-    for references in (pair.attrs["references"], ["Rubra c"]):
+    for references in (references_of(pair), ["Rubra c"]):
         explorer.references = references
         table = fk.evidence_table(pair, references=references)
         assert sent(explorer)[0] == list(table["margin"].sort_values(ascending=False).index)

@@ -97,7 +97,7 @@ def check_regions(found, label, region):
 
 
 def same_form(found, before):
-    assert set(found.variables) == set(before.variables)
+    assert set(found.variables) == {*before.variables, "edit"}
     for name, values in before.variables.items():
         assert found[name].dims == values.dims, name
         assert found[name].dtype.kind == values.dtype.kind, name
@@ -237,7 +237,8 @@ def test_what_was_done_is_kept(traits):
     assert done[1]["traits"] == ["eye", "trait 2"]
     assert done[1]["name"] == "face"
     assert edit.history(traits) == []
-    assert "edits" not in traits.attrs
+    assert (found.attrs["edited"], "edited" in traits.attrs) == (2, False)
+    assert found["edit"].dims == ("edit",)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The trait explorer's state in Python: edits, what is saved and what travels. No browser."""
 
 import io
-import json
 import shutil
 
 import ipywidgets
@@ -15,7 +14,8 @@ from test_traits import REFERENCE, TARGET, planted
 import finerkit as fk
 from finerkit import store as disk
 from finerkit import traits as tr
-from finerkit.traits import saving
+from finerkit.lock import writing
+from finerkit.traits import edit, saving
 from finerkit.widgets.page import embedded, scripts
 from finerkit.widgets.projection import available, follow, project
 
@@ -32,9 +32,12 @@ def kept(tmp_path_factory):
         Image.fromarray(rng.integers(0, 255, (60, 120, 3), np.uint8)).save(path)
         images["path"].loc[{"image": image}] = str(path)
     study["images"].dataset = images
-    disk.write_root(root / "study.zarr", **study.attrs)
-    for name in ("images", "species", "features"):
-        disk.write_group(root / "study.zarr", name, study[name].to_dataset())
+    groups = ("images", "species", "features", "predictions")
+    (root / "study.zarr").mkdir()
+    with writing(root / "study.zarr"):
+        for name in groups:
+            disk.write_group(root / "study.zarr", name, study[name].to_dataset())
+        disk.commit(root / "study.zarr", *groups, **study.attrs)
     opened = fk.open_study(root / "study.zarr")
     pair = fk.compare(opened, TARGET, [REFERENCE], progress=False)
     fk.find_traits(pair, n_traits=3, share=0.8)
@@ -52,7 +55,8 @@ def explorer(store):
 
 
 def stored(store):
-    return fk.open_study(store)[f"traits/{TARGET.replace(' ', '_')}"].to_dataset()
+    study = fk.open_study(store)
+    return study.finerkit.trait(study.finerkit.traits()[0])
 
 
 def names(data):
@@ -71,12 +75,12 @@ def test_edits_are_in_the_dataset_and_in_the_study(explorer, store):
     again = stored(store).load()
     xr.testing.assert_allclose(again.drop_attrs(), explorer.traits.drop_attrs())
     assert again.background.values.tolist() == [False, True]
-    assert [e["edit"] for e in json.loads(again.attrs["edits"])] == ["rename", "merge", "mark_background"]
+    assert [e["edit"] for e in edit.history(again)] == ["rename", "merge", "mark_background"]
     assert [e["edit"] for e in explorer.edits] == ["rename", "merge", "mark_background"]
     total = again.trait_evidence.sum("trait") + again.remainder
     np.testing.assert_allclose(total, again.margin, atol=1e-4)
     whole = xr.open_datatree(store, engine="zarr")  # consolidated metadata too
-    assert whole["traits/Alba_una"].sizes["trait"] == 2
+    assert whole["traits/Alba_una-vs-Alba_duo"].sizes["trait"] == 2
 
 
 def test_undo_takes_back_one_edit_after_the_other(explorer, store):
@@ -86,7 +90,7 @@ def test_undo_takes_back_one_edit_after_the_other(explorer, store):
     explorer.undo()
     assert names(explorer.traits) == ["a", "trait 2", "trait 3"]
     explorer.undo()
-    xr.testing.assert_identical(explorer.traits, before)
+    xr.testing.assert_identical(saving.synced(before, explorer.traits), explorer.traits)
     assert explorer.edits == []
     assert names(stored(store)) == names(before)
     with pytest.raises(ValueError, match="There is nothing to undo"):
@@ -152,7 +156,7 @@ def test_without_autosave_nothing_is_written(explorer, store):
     explorer.rename("trait 1", "a")
     assert names(stored(store))[0] == "trait 1"
     assert explorer._about["saved"] == "unsaved"
-    assert explorer.save().name == "Alba_una"
+    assert explorer.save().name == "Alba_una-vs-Alba_duo"
     assert explorer._about["saved"] == "saved"
     assert names(stored(store))[0] == "a"
 
@@ -175,7 +179,7 @@ def test_a_save_that_fails_leaves_what_was(explorer, store, monkeypatch):
 def test_traits_in_memory(store):
     study = fk.open_study(store)
     data = stored(store).load()
-    data.attrs.pop("study")
+    data.attrs.pop("store")
     with pytest.raises(ValueError, match="does not say which study it belongs to: pass study="):
         fk.TraitExplorer(data)
     explorer = fk.TraitExplorer(data, study)

@@ -14,6 +14,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
 import finerkit as fk
+from finerkit.columns import OURS, columns_of
+from finerkit.roles import references_of, species_coords, target_of
 from finerkit.traits import export
 from finerkit.traits.cells import strong_cells
 from finerkit.traits.clusters import bootstrap_stability, centres, choose_number, find_space
@@ -56,7 +58,7 @@ def planted(seed=0, background=False):
     bias = np.array([0.5, -0.25], np.float32)
     embedding = F.astype(np.float32).mean((1, 2))
     species = xr.Dataset(
-        {"weight": (("species", "feature"), weight), "bias": ("species", bias), "count": ("species", [N, N]),
+        {"weight": (("species", "feature"), weight), "bias": ("species", bias), "n_photos": ("species", [N, N]),
          "prototype": (("species", "feature"), np.stack([embedding[:N].mean(0), embedding[N:].mean(0)]))},
         {"species": [TARGET, REFERENCE]},
     )  # fmt: skip
@@ -65,11 +67,19 @@ def planted(seed=0, background=False):
         {"embedding": (("image", "feature"), embedding), "feature_map": (("image", "y", "x", "feature"), F)},
         {"image": ids},
     )
-    tree = xr.DataTree.from_dict({"images": images, "species": species, "features": features})
+    fold = np.empty(2 * N, int)
+    for k, (_, test) in enumerate(StratifiedKFold(4, shuffle=True, random_state=0).split(F, images["species"].values)):
+        fold[test] = k
+    logit = embedding @ weight.T + bias
+    predictions = {"logit": (("image", "species"), logit), "predicted": images["species"], "fold": ("image", fold)}
+    predictions = xr.Dataset(predictions, {"image": ids, "species": [TARGET, REFERENCE]})
+    groups = {"images": images, "species": species, "features": features, "predictions": predictions}
+    tree = xr.DataTree.from_dict(groups)
     tree.attrs = {
-        "grid": [GRID, GRID], "image_size": 96, "fit": "squash", "interpolation": "bicubic",
-        "mean": [0.5] * 3, "std": [0.5] * 3, "model": "planted", "weights_hash": "0", "pretrained": True,
-        "head": "linear",
+        "grid_rows": GRID, "grid_columns": GRID, "image_size": 96, "fit": "squash", "interpolation": "bicubic",
+        "mean": "0.5 0.5 0.5", "std": "0.5 0.5 0.5", "decoder": "pillow",
+        "model": "planted", "weights_hash": "0", "pretrained": 1, "head": "linear",
+        "study_id": f"planted {seed}", "network_id": "planted", "head_id": "planted",
     }  # fmt: skip
     return tree
 
@@ -166,7 +176,8 @@ def test_the_order_of_photos_and_the_seed(study, pair):
         shuffled[name].dataset = shuffled[name].to_dataset().isel(image=order)
     turned = fk.compare(shuffled, TARGET, [REFERENCE], images=pair.image.values[::-1], progress=False)
     other = fk.find_traits(turned, share=0.7, n_traits=3, study=shuffled, seed=5)
-    xr.testing.assert_allclose(other.sel(image=first.image).drop_attrs(), first.drop_attrs())
+    other, first = (found.drop_vars("row").drop_attrs() for found in (other, first))
+    xr.testing.assert_allclose(other.sel(image=first.image), first)
 
 
 def test_background_is_flagged():
@@ -232,7 +243,8 @@ def test_the_background_is_judged_by_heads_that_have_not_seen_the_photo(study, p
     for train, test in StratifiedKFold(4, shuffle=True, random_state=0).split(X, species):
         scaler = StandardScaler().fit(X[train])
         scaler.scale_ = np.maximum(scaler.scale_, np.median(scaler.scale_))  # as the head does, see species.py
-        head = LogisticRegression(tol=1e-5, max_iter=2000).fit(scaler.transform(X[train]), species[train] == TARGET)
+        head = LogisticRegression(C=2, tol=1e-5, max_iter=2000)  # of one row of weights; the softmax has two
+        head.fit(scaler.transform(X[train]), species[train] == TARGET)
         expected[test] = (F[test] @ (head.coef_[0] / scaler.scale_) * off).sum((1, 2)) / GRID**2
     order = study["images"].indexes["image"].get_indexer(found.image.values)
     np.testing.assert_allclose(found.evidence.sel(place="off_animal"), expected[order], rtol=1e-3, atol=1e-4)
@@ -273,13 +285,13 @@ def test_regions_lie_at_their_pixels(traits):
 
 
 def test_exports(study, traits, tmp_path):
-    coco = json.loads(fk.to_coco(traits, tmp_path / "t.json", study=study).read_text())
+    coco = json.loads(fk.to_coco(traits, tmp_path / "t.json").read_text())
     assert [c["name"] for c in coco["categories"]] == ["trait 1", "trait 2"]
     assert len(coco["annotations"]) == traits.sizes["region"]
     first = coco["annotations"][0]
     assert first["area"] == pytest.approx(first["bbox"][2] * first["bbox"][3])
     assert len({i["id"] for i in coco["images"]}) == len(coco["images"])
-    files = fk.label_masks(traits, tmp_path / "masks", study=study)
+    files = fk.label_masks(traits, tmp_path / "masks")
     painted = np.asarray(Image.open(files[[f.name == "00.jpg.png" for f in files].index(True)]))
     assert painted.shape == (60, 120)
     assert (painted[10:20, 20:60] == 1).all()
@@ -326,10 +338,8 @@ def test_permutation_p_values_are_fair():
         {
             "trait_evidence": (("image", "trait"), rng.normal(size=(20, n))),
             "sex": ("image", np.repeat(["f", "m"], 10)),
-            "true_species": ("image", ["a"] * 20),
         },
-        {"trait": [f"{i}" for i in range(n)], "species": ["a"]},
-        {"target": "a"},
+        {"trait": [f"{i}" for i in range(n)], "true_species": ("image", ["a"] * 20), **species_coords("a", ["b"])},
     )
     p = fk.test_traits(data, "sex", permutations=199).p
     assert 0.04 < (p <= 0.1).mean() < 0.18
@@ -339,7 +349,9 @@ def test_permutation_p_values_are_fair():
 def test_columns_that_cannot_be_tested(traits):
     with pytest.raises(ValueError, match="No metadata column named 'sexx'. Did you mean 'sex'"):
         fk.test_traits(traits, "sexx")
-    with pytest.raises(ValueError, match="'true_species' does not vary over the 24 photos"):
+    with pytest.raises(ValueError, match="'site' does not vary over the 24 photos"):
+        fk.test_traits(traits.assign(site=("image", ["Kandy"] * traits.sizes["image"])), "site")
+    with pytest.raises(ValueError, match="No metadata column named 'true_species'"):
         fk.test_traits(traits, "true_species")
 
 
@@ -418,3 +430,41 @@ def test_one_trait_is_allowed(study, pair):
     found = fk.find_traits(pair, n_traits=1, share=0.97, study=study)
     assert list(found.trait.values) == ["trait 1"]
     np.testing.assert_allclose(found.prevalence, [1.0])
+
+
+def test_species_stand_in_order_and_say_their_roles(traits):
+    assert (target_of(traits), references_of(traits)) == (TARGET, [REFERENCE])
+    assert traits["species"].values.tolist() == [TARGET, REFERENCE]
+    others = planted()
+    images = others["images"].to_dataset()
+    others["images"].dataset = images.assign(species=("image", np.repeat(["Zeta", TARGET, REFERENCE, ""], N // 2)))
+    compared = fk.compare(others, TARGET, [REFERENCE], images="all", progress=False)
+    found = fk.find_traits(compared, n_traits=2, share=0.97, study=others)
+    assert found["species"].values.tolist() == [TARGET, REFERENCE, "Zeta"]
+    assert found["role"].values.tolist() == ["target", "reference", "other"]
+
+
+def test_a_reference_without_photos_has_unknown_prevalence():
+    study = planted()
+    third = study["species"].to_dataset().isel(species=[1]).assign_coords(species=["Alba tres"])
+    third["weight"] = third["weight"] * 0.3 + 0.1
+    study["species"].dataset = xr.concat([study["species"].to_dataset(), third], "species", data_vars="minimal")
+    compared = fk.compare(study, TARGET, ["Alba tres", REFERENCE], progress=False)
+    found = fk.find_traits(compared, n_traits=2, study=study)
+    assert references_of(found) == ["Alba tres", REFERENCE]
+    assert found["prevalence_by_species"].sel(species="Alba tres").isnull().all()
+    assert found["prevalence_by_species"].sel(species=REFERENCE).notnull().all()
+
+
+def test_what_is_known_of_photos_are_coordinates(traits, study):
+    photos = ("true_species", "path", "width", "height", "row", "cell_left", "cell_top", "cell_width", "cell_height")
+    assert set(photos) <= set(traits.coords)
+    rows = study["images"].indexes["image"].get_indexer(traits["image"].values)
+    np.testing.assert_array_equal(traits["row"], rows)
+    np.testing.assert_allclose(traits["cell_width"], 120 / GRID)
+
+
+def test_every_name_is_known_to_be_ours(traits):
+    names = {str(n) for n in (*traits.variables, *traits.dims)}
+    assert names - set(columns_of(traits)) <= OURS
+    assert columns_of(traits) == {"sex": "sex", "day": "day"}

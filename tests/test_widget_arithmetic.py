@@ -8,6 +8,7 @@ from scipy.ndimage import map_coordinates
 
 import finerkit as fk
 from finerkit.figures.colours import colours
+from finerkit.roles import references_of
 from finerkit.traits.cells import strong_cells
 from finerkit.widgets.paint import Place, paint, tables
 from finerkit.widgets.snapshot import shown_cells
@@ -39,7 +40,7 @@ def test_contrast_and_margin(objective, tmp_path):
         tmp_path,
     )
     for (i, active, strength), (cells, margin) in zip(cases, found, strict=True):
-        chosen = [r for r, on in zip(pair.attrs["references"], active, strict=True) if on]
+        chosen = [r for r, on in zip(references_of(pair), active, strict=True) if on]
         expected = fk.contrast(pair, strength, objective, references=chosen, relu=False).isel(image=i).values
         np.testing.assert_allclose(np.array(cells).reshape(expected.shape), expected, atol=2e-5)
         table = fk.evidence_table(pair, 1.0, objective, references=chosen)

@@ -85,7 +85,7 @@ def test_python_sets_the_state_and_browser_draws_the_same_contrast(notebook, str
     page = notebook.page
     notebook.tell(
         f"explorer.strength, explorer.signed, explorer.sort = {strength}, {signed}, 'name'\n"
-        f"explorer.references = [pair.attrs['references'][i] for i in {references}]"
+        f"explorer.references = [str(pair.species.values[1 + i]) for i in {references}]"
     )
     page.wait_for_function("s => document.querySelector('.fk input[type=range]').value == s", arg=strength)
     page.wait_for_timeout(300)
@@ -98,7 +98,7 @@ def test_python_sets_the_state_and_browser_draws_the_same_contrast(notebook, str
 
 def test_references_are_ticked_and_one_always_stays(notebook):
     page = notebook.page
-    notebook.tell("explorer.references = pair.attrs['references'][:2]")
+    notebook.tell("explorer.references = [str(s) for s in pair.species.values[1:3]]")
     page.wait_for_timeout(300)
     page.get_by_label("Rubra a").uncheck()
     notebook.until("explorer.references", ["Rubra b"])

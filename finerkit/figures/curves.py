@@ -1,4 +1,4 @@
-"""Score curves: scores enter; each measure against comparison strength, beside its baselines, leaves as a figure."""
+"""Draw each measure of scores against comparison strength, beside its baselines."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from finerkit.figures.curves_screen import screen_curves
 from finerkit.figures.paper import PaperFigure
 from finerkit.figures.words import counted, join, shown
 from finerkit.names import resolve
+from finerkit.roles import references_of, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 #: The maps that are scored, as a reader calls them.
 _LABELS = {"contrast": "contrast", "random": "random map", "edge": "edge map"}
 _STEP_AXIS = {"deletion": "share of pixels hidden", "insertion": "share of pixels shown"}
-_PER_MAP = {"image", "map", "strength"}
+_PER_MAP = {"image", "map_kind", "strength"}
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,10 @@ def score_curves(
 
 def curves_of(scores: xr.Dataset, metrics: str | Iterable[str] | None, *, top: float, strength: float) -> ScoreCurves:
     """Gather what `score_curves` draws, from its parameters."""
-    if not isinstance(scores, xr.Dataset) or not {"image", "map"} <= set(scores.dims):
+    if not isinstance(scores, xr.Dataset) or not {"image", "map_kind"} <= set(scores.dims):
         raise TypeError(
-            "score_curves draws what fk.score(...) returns, photo by photo: a Dataset with dims image and map. Got a "
-            f"{type(scores).__name__}{f' with dims {tuple(scores.dims)}' if hasattr(scores, 'dims') else ''} instead."
+            "score_curves draws what fk.score(...) returns, photo by photo: a Dataset with dims image and map_kind. "
+            f"Got a {type(scores).__name__}{f' with dims {tuple(scores.dims)}' if hasattr(scores, 'dims') else ''} instead."
         )
     scores = scores if "strength" in scores.dims else scores.expand_dims("strength")
     known = [n for n, v in scores.data_vars.items() if set(v.dims) >= _PER_MAP and n != "empty"]
@@ -107,7 +108,7 @@ def curves_of(scores: xr.Dataset, metrics: str | Iterable[str] | None, *, top: f
     panels = tuple(_panel(scores[name], top, strength) for name in chosen)
     return ScoreCurves(
         panels=panels,
-        title=f"How good the maps of {shown(scores.attrs['target'])} are" if "target" in scores.attrs else "Scores",
+        title=f"How good the maps of {shown(target_of(scores))} are",
         caption=_caption(scores, chosen, panels),
     )
 
@@ -124,7 +125,7 @@ def _panel(values: xr.DataArray, top: float, strength: float) -> CurvePanel:
     if "is better" in values.attrs.get("definition", ""):
         title += f"\n{'higher' if 'higher is better' in values.attrs['definition'] else 'lower'} is better"
     units = values.attrs.get("units", "1")
-    lines = tuple(_line(values.sel(map=m), against) for m in _LABELS if m in values["map"].values)
+    lines = tuple(_line(values.sel(map_kind=m), against) for m in _LABELS if m in values["map_kind"].values)
     return CurvePanel(str(values.name), title, x_label, "share" if units == "1" else units, lines)
 
 
@@ -141,7 +142,7 @@ def _line(values: xr.DataArray, against: Hashable) -> Line:
     mean = np.divide(total, n, out=np.full(n.shape, np.nan), where=n > 0)
     squares = np.nansum((table - mean) ** 2, 0)
     error = np.sqrt(np.divide(squares, n * (n - 1.0), out=np.full(n.shape, np.nan), where=n > 1))
-    return Line(_LABELS[str(values["map"].item())], values[against].values.astype(float), mean, error, n)
+    return Line(_LABELS[str(values["map_kind"].item())], values[against].values.astype(float), mean, error, n)
 
 
 def _caption(scores: xr.Dataset, chosen: list[str], panels: tuple[CurvePanel, ...]) -> str:
@@ -149,7 +150,7 @@ def _caption(scores: xr.Dataset, chosen: list[str], panels: tuple[CurvePanel, ..
     counts = np.concatenate([line.n for panel in panels for line in panel.lines])
     photos = counted(int(counts.max()), "photo")
     photos = photos if counts.min() == counts.max() else f"{counts.min()} to {photos}"
-    against = f" against {join(shown(r) for r in attrs['references'])}" if attrs.get("references") else ""
+    against = join(shown(r) for r in references_of(scores))
     strengths = ", ".join(f"{s:g}" for s in np.unique(scores["strength"]))
     fill = f" Hidden pixels are filled with {attrs['fill_definition']}." if "fill_definition" in attrs else ""
     definitions = " ".join(
@@ -157,7 +158,7 @@ def _caption(scores: xr.Dataset, chosen: list[str], panels: tuple[CurvePanel, ..
     )
     return (
         f"Measures of contrastive class activation maps (Finer-CAM; {attrs.get('method')}, objective "
-        f"{attrs.get('objective')}) of {shown(str(attrs.get('target')))}{against}, comparison strength {strengths}; "
+        f"{attrs.get('objective')}) of {shown(target_of(scores))} against {against}, comparison strength {strengths}; "
         f"mean over {photos}, bars and bands: standard error of the mean. Baselines, the same at all strengths: a map "
         f"of random cells and a map of brightness edges. {definitions}{fill} Network {attrs.get('model')}."
     )

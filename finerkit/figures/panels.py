@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from finerkit.evidence import contrast
+from finerkit.evidence import chosen_references, contrast
 from finerkit.figures.words import counted, join, short, shown
 from finerkit.names import choice, resolve
 from finerkit.pairs import as_pair, typed_names
 from finerkit.photo import PhotoError, load_image
+from finerkit.roles import target_of
 from finerkit.tables import evidence_table
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def contrast_panels(
     strengths = np.unique(np.atleast_1d(np.asarray(strengths, np.float64)))
     chosen = pair.sel(image=_pick(pair, images, objective, references))
     maps = contrast(chosen, strengths, objective, references=references, relu=relu)
-    attrs = maps.attrs
+    names = chosen_references(pair, references)
     values = maps.transpose("image", "strength", "y", "x").values
     largest = np.abs(values)
     tops = {
@@ -130,14 +131,14 @@ def contrast_panels(
             )
         )
     return Grid(
-        target=attrs["target"],
-        references=tuple(attrs["references"]),
+        target=target_of(pair),
+        references=tuple(names),
         columns=("photo", *(f"strength {s:g}" for s in strengths)),
         rows=tuple(rows),
         signed=not relu,
         scale=scale,
         legend=_legend(relu, scale),
-        caption=_caption(pair, attrs, strengths, relu, scale, [r.image for r in rows]),
+        caption=_caption(pair, names, maps.attrs["objective"], strengths, relu, scale, [r.image for r in rows]),
     )
 
 
@@ -180,7 +181,15 @@ def _legend(relu: bool, scale: str) -> str:
     return f"{what}, {first}\n({second})"
 
 
-def _caption(pair: xr.Dataset, attrs: dict, strengths: np.ndarray, relu: bool, scale: str, images: list[str]) -> str:
+def _caption(
+    pair: xr.Dataset,
+    references: list[str],
+    objective: str,
+    strengths: np.ndarray,
+    relu: bool,
+    scale: str,
+    images: list[str],
+) -> str:
     reference_rule = {
         "user": "chosen by hand",
         "embedding": "the nearest by the cosine of centred mean embeddings",
@@ -193,7 +202,7 @@ def _caption(pair: xr.Dataset, attrs: dict, strengths: np.ndarray, relu: bool, s
     scales = " With every other species as reference, the strength only scales the map."
     return (
         f"Contrastive class activation maps (Finer-CAM, Zhang et al. 2025; {pair.attrs['method']}, objective "
-        f"{attrs['objective']}) of {shown(attrs['target'])} against {join([shown(r) for r in attrs['references']])} "
+        f"{objective}) of {shown(target_of(pair))} against {join([shown(r) for r in references])} "
         f"({reference_rule}), comparison strength {', '.join(f'{s:g}' for s in strengths)}; "
         f"{'positive part' if relu else 'signed'}; colours: {_SCALE_WORDS[scale]}; max: the panel's largest value "
         f"before scaling, in logits. Shown: {_photos(images)} of {pair.sizes['image']}. {adds} Network "

@@ -1,4 +1,4 @@
-"""Phenotype boxes: traits and a metadata column enter; the evidence of each trait in each group, as a figure, leave."""
+"""Draw the evidence of each trait in the groups that a column of the user's table makes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from finerkit.columns import column_of, columns_of
 from finerkit.figures.paper import PaperFigure
 from finerkit.figures.phenotype_print import print_boxes
 from finerkit.figures.phenotype_screen import screen_boxes
 from finerkit.figures.words import counted, join, probability, short, shown
 from finerkit.names import resolve
+from finerkit.roles import references_of, target_of
 from finerkit.tables import phenotype_table
 from finerkit.traits import test_traits
 
@@ -103,16 +105,17 @@ def boxes_of(
     """Gather what `phenotype_boxes` draws, from its parameters."""
     tests = test_traits(traits, by, species=species, permutations=permutations, seed=seed)
     table = phenotype_table(traits)
-    by = resolve(by, table.columns, "metadata column")
+    column = column_of(traits, by)
+    by = columns_of(traits)[column]
     if tests["measure"].iloc[0] not in _SYMBOLS:
         raise ValueError(
             f"{by!r} holds numbers or dates, and boxes need groups: use fk.test_traits(traits, {by!r}) for the "
             "correlation, or add a column of text (pandas.cut makes groups of numbers)."
         )
     names = [str(t) for t in tests.index]
-    species = traits.attrs["target"] if species is None else resolve(species, traits["species"].values)
+    species = target_of(traits) if species is None else resolve(species, traits["species"].values)
     rows = table[(table["true_species"] == species) & table[names].notna().all(axis=1)]
-    groups = rows[by].astype(str).to_numpy()
+    groups = rows[column].astype(str).to_numpy()
     rows, groups = rows[groups != ""], groups[groups != ""]
     labels = sorted(set(groups))
     if len(labels) > _MANY:
@@ -133,7 +136,7 @@ def boxes_of(
     return PhenotypeBoxes(
         panels=panels,
         limits=(float(values.min()) - 0.06 * spread, float(values.max()) + 0.06 * spread) if shared else None,
-        title=f"Traits of {shown(traits.attrs['target'])} by {shown(by)}{_whose(traits, species)}",
+        title=f"Traits of {shown(target_of(traits))} by {shown(by)}{_whose(traits, species)}",
         legend="evidence (logits)",
         caption=_caption(traits, tests, by, species, panels, permutations),
     )
@@ -149,7 +152,7 @@ def _box(group: str, column: pd.Series) -> Box:
 
 
 def _whose(traits: xr.Dataset, species: str) -> str:
-    return "" if species == traits.attrs["target"] else f", in photos of {shown(species)}"
+    return "" if species == target_of(traits) else f", in photos of {shown(species)}"
 
 
 def _caption(
@@ -165,7 +168,7 @@ def _caption(
         for name, one in tests.iterrows()
     )
     return (
-        f"Evidence of each trait of {shown(attrs['target'])} against {join(shown(r) for r in attrs['references'])} "
+        f"Evidence of each trait of {shown(target_of(traits))} against {join(shown(r) for r in references_of(traits))} "
         f"(comparison strength {attrs['strength']:g}, objective {attrs['objective']}) in logits, summed over "
         f"the trait's cells of a photo, in {counted(int(tests['n'].iloc[0]), 'photo')} of {shown(species)} by "
         f"{shown(by)} ({sizes}). "

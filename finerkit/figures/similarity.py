@@ -1,4 +1,4 @@
-"""The similarity map: a study enters; its species' similarities, ordered by a tree, leave as a figure."""
+"""Draw how similar the species of a study are, ordered by a tree."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from finerkit.figures.words import counted, join, shown
 from finerkit.names import resolve
 from finerkit.similarity import similar_species
 from finerkit.similarity_tree import branches, similarity_tree
-from finerkit.store import as_study
+from finerkit.study import as_study
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
     import xarray as xr
@@ -55,7 +54,7 @@ class SimilarityMap:
 
 
 def similarity_map(
-    study: xr.DataTree | str | os.PathLike[str],
+    study: xr.DataTree,
     by: str = "embedding",
     species: Iterable[str] | None = None,
     *,
@@ -69,7 +68,7 @@ def similarity_map(
     Parameters
     ----------
     study
-        From `finerkit.analyze`, or its path.
+        From `finerkit.analyze` or `finerkit.open_study`.
     by, ranks
         See `finerkit.similar_species`.
     species
@@ -86,7 +85,7 @@ def similarity_map(
 
 
 def similarity_of(
-    study: xr.DataTree | str | os.PathLike[str],
+    study: xr.DataTree,
     by: str = "embedding",
     species: Iterable[str] | None = None,
     ranks: Iterable[str] | None = None,
@@ -144,7 +143,7 @@ def _limits(matrix: np.ndarray, signed: bool) -> tuple[float, float]:
 
 
 def _caption(study: xr.DataTree, scores: xr.DataArray, names: list[str], left_out: list[str]) -> str:
-    count = study["species"]["count"].sel(species=names).values if "count" in study["species"] else None
+    count = study["species"]["n_photos"].sel(species=names).values if "n_photos" in study["species"] else None
     photos = "" if count is None else f", {counted(int(count.sum()), 'photo')} ({count.min()} to {count.max()} each)"
     direction = "" if scores.attrs["by"] != "logits" else " Rows are targets; the measure is not symmetric."
     gone = f" Left out, for want of photos: {join(shown(n) for n in left_out)}." if left_out else ""

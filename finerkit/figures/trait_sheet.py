@@ -1,4 +1,4 @@
-"""The exemplar sheet: traits enter; rows of crops that show each trait best, with its numbers, leave."""
+"""Draw the exemplar sheet: rows of crops that show each trait best, with its numbers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from finerkit.figures.panels import display_photo
 from finerkit.figures.paper import PaperFigure
 from finerkit.figures.trait_sheet_print import print_sheet
 from finerkit.figures.trait_sheet_screen import screen_sheet
-from finerkit.figures.words import counted, join, shown
-from finerkit.store import study_of
+from finerkit.figures.words import counted, join, share, shown
+from finerkit.roles import references_of, target_of
+from finerkit.study import study_of
 from finerkit.traits.crops import around, exemplar_regions
 
 if TYPE_CHECKING:
-    import os
-
     import xarray as xr
     from PIL import Image
 
@@ -53,9 +52,7 @@ class Sheet:
     caption: str
 
 
-def trait_sheet(
-    traits: xr.Dataset, count: int = 6, *, study: xr.DataTree | str | os.PathLike[str] | None = None
-) -> PaperFigure:
+def trait_sheet(traits: xr.Dataset, count: int = 6, *, study: xr.DataTree | None = None) -> PaperFigure:
     """Draw each trait's best examples, cropped and outlined, with its name and numbers.
 
     Parameters
@@ -77,7 +74,7 @@ def trait_sheet(
     return PaperFigure(screen_sheet(sheet), content=sheet, paper=partial(print_sheet, sheet))
 
 
-def sheet_of(traits: xr.Dataset, count: int, study: xr.DataTree | str | os.PathLike[str] | None) -> Sheet:
+def sheet_of(traits: xr.Dataset, count: int, study: xr.DataTree | None) -> Sheet:
     """Gather what `trait_sheet` draws, from its parameters."""
     if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
         raise ValueError(f"count must be an int in the range [1, 8]: examples per trait. Got {count!r} instead.")
@@ -88,7 +85,7 @@ def sheet_of(traits: xr.Dataset, count: int, study: xr.DataTree | str | os.PathL
         for k in range(number)
     ]
     return Sheet(
-        title=f"Traits of {shown(traits.attrs['target'])}",
+        title=f"Traits of {shown(target_of(traits))}",
         words=tuple(numbers(traits, k) for k in range(number)),
         pictures=tuple(pictures),
         caption=_caption(traits),
@@ -99,7 +96,7 @@ def numbers(traits: xr.Dataset, k: int) -> str:
     """One line on a trait: name, share of the margin, prevalence, stability, and whether it looks like background."""
     one = traits.isel(trait=k)
     words = [
-        f"{one.trait.item()}: {float(one.share_of_margin):.0%} of the margin",
+        f"{one.trait.item()}: {share(float(one.share_of_margin))}",
         f"in {float(one.prevalence):.0%} of the photos",
         f"stability {float(one.stability):.2f}" if one.stability.notnull() else "made by hand",
     ]
@@ -135,13 +132,20 @@ def _picture(crop: Crop, photo: xr.Dataset) -> Picture:
 
 def _caption(traits: xr.Dataset) -> str:
     attrs = traits.attrs
-    own = int((traits["true_species"].values.astype(str) == attrs["target"]).sum())
+    own = int((traits["true_species"].values.astype(str) == target_of(traits)).sum())
     return (
-        f"Traits of {shown(attrs['target'])} against {join(shown(r) for r in attrs['references'])}: cells of the "
+        f"Traits of {shown(target_of(traits))} against {join(shown(r) for r in references_of(traits))}: cells of the "
         f"contrast (strength {attrs['strength']:g}, objective {attrs['objective']}) that hold the top "
         f"{attrs['share']:.0%} of a photo's positive evidence, over {counted(own, 'photo')} of the target, clustered "
         f"by contribution vector ({attrs['method']}). Per trait: its share of the margin in logits between target and "
         "references, the share of the target's photos that show it, and its stability (mean clusterwise Jaccard index "
-        "over bootstraps of the photos, 1 at best). Pictures: the photos with the most evidence of the trait, cropped; "
-        "white lines: the trait's cells, to within a cell."
+        f"over bootstraps of the photos, 1 at best).{_shares(traits)} Pictures: the photos with the most evidence of "
+        "the trait, cropped; white lines: the trait's cells, to within a cell."
     )
+
+
+def _shares(traits: xr.Dataset) -> str:
+    """What to say where shares are not given."""
+    if traits["share_of_margin"].notnull().all():
+        return ""
+    return " Shares are not given where the margin is near zero or below: they would mean nothing."

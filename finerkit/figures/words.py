@@ -1,9 +1,11 @@
-"""Words in figures: names, numbers and plain text enter; text fit for a reader, and for plotly, leaves."""
+"""Write names, numbers and plain text for a reader, and for plotly."""
 
 from __future__ import annotations
 
 import html
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +39,11 @@ def fixed(value: float, decimals: int) -> str:
 def probability(p: float) -> str:
     """A p-value, as journals print it."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2f}" if p >= 0.095 else f"p = {p:.3f}"
+
+
+def share(value: float, whole: str = "the margin") -> str:
+    """How much of the margin something holds, or that this cannot be said."""
+    return f"{value:.0%} of {whole}" if np.isfinite(value) else f"share not given, as {whole} is near zero"
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""What a comparison found, as numbers: it enters; in how many photos the target wins, and how well, leave."""
+"""Count in how many photos of a comparison the target wins, and how well its study tells species apart."""
 
 from __future__ import annotations
 
@@ -28,9 +28,21 @@ def wins(topic: Topic) -> Wins:
     return Wins(int((known > 0).sum()), len(known), unseen)
 
 
-def accuracy(topic: Topic) -> float | None:
-    """Cross-validated accuracy of the study over all its species, where it is known."""
+class Accuracy(NamedTuple):
+    """Share of photos whose species heads that had not seen them named right, NaN where that could not be judged.
+
+    ``chance`` is what always naming the commonest species would reach, None where it is not known.
+    """
+
+    value: float
+    chance: float | None
+
+
+def accuracy(topic: Topic) -> Accuracy | None:
+    """Cross-validated accuracy of the study over all its species; None where it was not cross-validated."""
     if topic.study is None or "species" not in topic.study.children:
         return None
     attrs = topic.study["species"].attrs
-    return float(attrs["accuracy"]) if attrs.get("cross_validated") and "accuracy" in attrs else None
+    if not attrs.get("cross_validated") or "accuracy" not in attrs:
+        return None
+    return Accuracy(float(attrs["accuracy"]), float(attrs["chance_level"]) if "chance_level" in attrs else None)

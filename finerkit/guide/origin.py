@@ -1,10 +1,12 @@
-"""Where a guide comes from: what it is about enters; a section with model, weights, versions, dates, numbers leaves."""
+"""Say where a guide comes from: model, weights, versions, dates and numbers."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from finerkit._version import __version__
 from finerkit.figures.words import counted
@@ -82,12 +84,13 @@ def _told_apart(topic: Topic) -> str:
 
 
 def _accuracy(topic: Topic) -> str:
-    value = accuracy(topic)
-    return (
-        "not known: the study was not at hand"
-        if value is None and topic.study is None
-        else ("not cross-validated" if value is None else f"{value:.1%} over all species of the study, cross-validated")
-    )
+    found = accuracy(topic)
+    if found is None:
+        return "not known: the study was not at hand" if topic.study is None else "not cross-validated"
+    if not np.isfinite(found.value):
+        return "could not be judged: too few photos to keep some back"
+    chance = "" if found.chance is None else f" (always guessing the commonest species: {found.chance:.1%})"
+    return f"{found.value:.1%} over all species of the study, cross-validated{chance}"
 
 
 def _grid(topic: Topic) -> str:
@@ -118,7 +121,7 @@ def _traits(topic: Topic) -> str | None:
 
 def _study(topic: Topic) -> str | None:
     """Name of the store (never its whole path, which says more than a reader needs to know) and date."""
-    place = topic.pair.attrs.get("study")
+    place = topic.pair.attrs.get("store")
     date = str(topic.study.attrs.get("date", ""))[:10] if topic.study is not None else ""
     return together_words(PurePath(str(place)).name if place else None, f"of {date}" if date else None) or None
 

@@ -1,10 +1,8 @@
-"""The species of a guide: target and references enter; a section with their most typical photos leaves."""
+"""Show the species of a guide: target and references, with their most typical photos."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from finerkit.figures.words import counted, shown
 from finerkit.guide.markup import Markup, species_name, tag, together
@@ -68,11 +66,10 @@ def _clearest(topic: Topic) -> list[str]:
 
 def _similarity(topic: Topic, name: str) -> str | None:
     """How near a reference is, where that is how it was picked."""
-    attrs = topic.pair.attrs
-    scores = np.atleast_1d(attrs.get("reference_scores", []))
-    if name == topic.target or attrs.get("picked_by") != "embedding" or len(scores) != len(topic.references):
+    pair = topic.pair
+    if name == topic.target or pair.attrs.get("picked_by") != "embedding" or "reference_score" not in pair.coords:
         return None
-    value = f"{float(scores[topic.references.index(name)]):.2f}".replace("-", "\N{MINUS SIGN}")
+    value = f"{float(pair['reference_score'].sel(species=name)):.2f}".replace("-", "\N{MINUS SIGN}")
     return f"similarity {value} (1 at most)"
 
 

@@ -1,18 +1,17 @@
-"""What a guide is about: what `write_guide` was given enters; it leaves checked, with the photos that it is about."""
+"""Check what `write_guide` was given, and choose the photos that the guide is about."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from finerkit.derived import check_same_origin
 from finerkit.evidence import DEFAULT_STRENGTH
 from finerkit.pairs import as_pair
-from finerkit.store import as_study, study_of
-
-if TYPE_CHECKING:
-    import os
+from finerkit.roles import references_of, target_of
+from finerkit.study import as_study, study_of
 
 
 class Topic(NamedTuple):
@@ -37,12 +36,12 @@ def topic_of(
     comparison: xr.Dataset,
     traits: xr.Dataset | None,
     scores: xr.Dataset | None,
-    study: xr.DataTree | str | os.PathLike[str] | None,
+    study: xr.DataTree | None,
     strength: float | None,
 ) -> Topic:
     """Check what `finerkit.write_guide` was given."""
     pair = as_pair(comparison)
-    target, references = str(pair.attrs["target"]), [str(r) for r in np.atleast_1d(pair.attrs["references"])]
+    target, references = target_of(pair), references_of(pair)
     usable = pair["status"].values.astype(str) == "ok"
     own = pair["true_species"].values.astype(str) == target
     chosen = own if (own & usable).any() else np.ones_like(own)
@@ -52,8 +51,8 @@ def topic_of(
         pair.isel(image=chosen & usable),
         target,
         references,
-        _of_the_same(traits, target, references, "traits", "fk.find_traits(comparison)", "share_of_margin"),
-        _of_the_same(scores, target, references, "scores", "fk.score(comparison)", "map"),
+        _of_the_same(traits, pair, "traits", "fk.find_traits(comparison)", "share_of_margin"),
+        _of_the_same(scores, pair, "scores", "fk.score(comparison)", "map_kind"),
         _at_hand(pair, study),
         DEFAULT_STRENGTH,
         int((chosen & ~usable).sum()),
@@ -65,24 +64,27 @@ def topic_of(
     return topic._replace(strength=float(strength))
 
 
-def _of_the_same(
-    data: xr.Dataset | None, target: str, references: list[str], name: str, call: str, variable: str
-) -> xr.Dataset | None:
+def _of_the_same(data: xr.Dataset | None, pair: xr.Dataset, name: str, call: str, variable: str) -> xr.Dataset | None:
     """Traits or scores, if they are of this comparison."""
     if data is None:
         return None
     if not isinstance(data, xr.Dataset) or variable not in data.variables:
         raise TypeError(f"{name} must be a Dataset from {call}. Got a {type(data).__name__} instead.")
-    theirs = str(data.attrs.get("target")), {str(r) for r in np.atleast_1d(data.attrs.get("references", []))}
-    if theirs[0] != target or (name == "traits" and theirs[1] != set(references)):
+    asked, theirs = ((target_of(d), set(references_of(d))) for d in (pair, data))
+    if theirs[0] != asked[0] or (name == "traits" and theirs[1] != asked[1]):
         raise ValueError(
-            f"{name} must be of the same comparison, {target!r} against {', '.join(map(repr, references))}. Got those "
-            f"of {theirs[0]!r} against {', '.join(map(repr, sorted(theirs[1])))} instead: {name} = {call}."
+            f"{name} must be of the same comparison, {_in_words(pair)}. Got those of {_in_words(data)} instead: "
+            f"{name} = {call}."
         )
+    check_same_origin(data, pair, name, call)
     return data
 
 
-def _at_hand(pair: xr.Dataset, study: xr.DataTree | str | os.PathLike[str] | None) -> xr.DataTree | None:
+def _in_words(data: xr.Dataset) -> str:
+    return f"{target_of(data)!r} against {', '.join(map(repr, references_of(data)))}"
+
+
+def _at_hand(pair: xr.Dataset, study: xr.DataTree | None) -> xr.DataTree | None:
     """The study that is given, or the one the comparison names, if it is still there."""
     if study is not None:
         return as_study(study)

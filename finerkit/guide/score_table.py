@@ -1,4 +1,4 @@
-"""Scores of a guide: what `finerkit.score` measured enters; a section that says it in plain words leaves."""
+"""Say in plain words what `finerkit.score` measured."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def score_rows(scores: xr.Dataset) -> list[Row]:
         if "top" in values.dims:
             values = values.sel(top=_TOP, method="nearest")
             top = f"{values['top'].item():.0%}"
-        mean = values.mean("image").transpose("map", "strength")
-        by_map = {m: [float(v) for v in mean.sel(map=m).values] for m in ("contrast", "random", "edge")}
+        mean = values.mean("image").transpose("map_kind", "strength")
+        by_map = {m: [float(v) for v in mean.sel(map_kind=m).values] for m in ("contrast", "random", "edge")}
         text = meaning.format(top=top)
         rows.append(Row(name, text, more, by_map["contrast"], by_map["random"][0], by_map["edge"][0]))
     return rows

@@ -1,4 +1,4 @@
-"""Words of a guide that explain: what it is about enters; how to read it, its limits and whom to cite leave."""
+"""Explain how to read a guide, its limits and whom to cite."""
 
 from __future__ import annotations
 

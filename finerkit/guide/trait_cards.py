@@ -1,4 +1,4 @@
-"""Traits of a guide: traits enter; a section with crops, names, counts and shares leaves, background kept apart."""
+"""Show the traits of a guide: crops, names, counts and shares, with background kept apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from finerkit.figures.trait_sheet import Crop, exemplar_crops
-from finerkit.figures.words import shown
+from finerkit.figures.words import share, shown
 from finerkit.guide.markup import Markup, species_name, tag, together
 from finerkit.guide.photos import data_url, read_photo
 
@@ -64,9 +64,9 @@ def trait_section(topic: Topic) -> Markup | None:
     traits = topic.traits
     if traits is None:
         return None
-    share = np.nan_to_num(traits["share_of_margin"].values)
+    held = traits["share_of_margin"].values
     background = traits["background"].values.astype(bool)
-    order = [int(k) for k in np.argsort(-share, kind="stable")]
+    order = [int(k) for k in np.argsort(-np.nan_to_num(held), kind="stable")]
     real, doubtful = [k for k in order if not background[k]], [k for k in order if background[k]]
     cards = [_card(topic, k) for k in real] or [
         tag("p", "Every region that was found looks like background, see below.", class_="note")
@@ -74,7 +74,7 @@ def trait_section(topic: Topic) -> Markup | None:
     return tag(
         "section",
         tag("h2", "Traits to look for"),
-        _lead(topic, float(share[real].sum()), len(real)),
+        _lead(topic, float(held[real].sum()), len(real)),
         *cards,
         *_background(topic, doubtful),
         id="traits",
@@ -84,7 +84,7 @@ def trait_section(topic: Topic) -> Markup | None:
 def _lead(topic: Topic, held: float, number: int) -> Markup:
     unnamed = any(str(t).startswith("trait ") for t in topic.traits["trait"].values)
     naming = " Names such as “trait 1” are placeholders, until a person names what they see." if unnamed else ""
-    total = f" Together the traits carry {held:.0%} of {_whole(topic)}." if number > 1 else ""
+    total = f" Together the traits carry {held:.0%} of {_whole(topic)}." if number > 1 and np.isfinite(held) else ""
     return tag(
         "p",
         "Patches that argue for ",
@@ -107,7 +107,11 @@ def _card(topic: Topic, k: int, *, doubtful: bool = False) -> Markup:
     shown_crops = [c for c in crops if c is not None]
     missing = tag("p", "No photo that shows it could be read when this page was written.", class_="note")
     name = str(one["trait"].item())
-    facts = f"It carries {float(one['share_of_margin']):.0%} of {_whole(topic)}. Found again in resampled photos: "
+    held = share(float(one["share_of_margin"]), _whole(topic))
+    carries = f"It carries {held}" if np.isfinite(one["share_of_margin"]) else held.capitalize()
+    stability = float(one["stability"])
+    again = f"Found again in resampled photos: {stability:.2f} (1: always the same)."
+    facts = f"{carries}. {again if np.isfinite(stability) else 'A person grouped its regions.'}"
     shared = " Look-alikes show it too: not enough on its own." if _is_shared(seen) else ""
     return tag(
         "article",
@@ -116,7 +120,7 @@ def _card(topic: Topic, k: int, *, doubtful: bool = False) -> Markup:
             tag("h3", name[:1].upper() + name[1:]),
             tag("p", _in_words(seen), class_="verdict"),
             _table(seen),
-            tag("p", f"{facts}{float(one['stability']):.2f} (1: always the same).{shared}", class_="note"),
+            tag("p", f"{facts}{shared}", class_="note"),
             class_="words",
         ),
         tag("div", *shown_crops, class_="crops") if shown_crops else missing,
@@ -165,8 +169,9 @@ def _photos(topic: Topic) -> xr.Dataset:
 def _crops(topic: Topic, k: int) -> list[Crop]:
     photos = _photos(topic)
     known = np.isin(topic.traits["exemplar"].values.astype(str), photos["image"].values.astype(str))
-    traits = topic.traits.assign(exemplar=(("trait", "rank"), np.where(known, topic.traits["exemplar"].values, "")))
-    return exemplar_crops(traits, photos, k, traits.sizes["rank"])[:_CROPS]
+    best = np.where(known, topic.traits["exemplar"].values, "")
+    traits = topic.traits.assign(exemplar=(("trait", "exemplar_rank"), best))
+    return exemplar_crops(traits, photos, k, traits.sizes["exemplar_rank"])[:_CROPS]
 
 
 def _crop(topic: Topic, crop: Crop) -> Markup | None:

@@ -1,4 +1,4 @@
-"""`write_guide`: a comparison, traits and scores enter; a file that opens in any browser, from disk, leaves."""
+"""Write a guide from a comparison, traits and scores: a file that opens in any browser, from disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_guide(
     traits: xr.Dataset | None = None,
     scores: xr.Dataset | None = None,
     *,
-    study: xr.DataTree | str | os.PathLike[str] | None = None,
+    study: xr.DataTree | None = None,
     title: str | None = None,
     author: str | None = None,
     n_photos: int = 12,
@@ -47,8 +47,8 @@ def write_guide(
     scores
         From `finerkit.score`, of the same target; without them the page has no such section.
     study
-        Where photos of the look-alikes and the accuracy come from. Default: the study that the comparison names, if it
-        is still there; otherwise the page says that they are missing.
+        Where photos of the look-alikes and the accuracy come from, from `finerkit.open_study`. Default: the study that
+        the comparison names, if it is still there; otherwise the page says that they are missing.
     title
         Of the page, plain text. Default: "How to tell A from B and C".
     author
@@ -71,7 +71,7 @@ def write_guide(
     TypeError
         If it is given something else than a comparison, traits or scores.
     ValueError
-        If these are not of the same comparison, or a parameter is out of range.
+        If these are not of the same comparison, study, network and head, or a parameter is out of range.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""What is measured: the name of a metric enters; its dim, unit and definition, with its source, leave."""
+"""Define what is measured: each metric's dim, unit, definition and source."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RISE = "Petsiuk, Das, Saenko: RISE, BMVC 2018, arXiv 1806.07421"
 
 
 class Definition(NamedTuple):
-    """What a variable over (image, map, strength), and a further dim, or over image alone, holds."""
+    """What a variable over (image, map_kind, strength), and a further dim, or over image alone, holds."""
 
     long_name: str
     units: str

@@ -1,4 +1,4 @@
-"""Asking the network: a comparison and its study enter; who says what of pixels leaves."""
+"""Ask the network of a study what it says of pixels."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from finerkit import store as disk
 from finerkit.similarity import head_species
 from finerkit.species import Head, held_out_heads_of
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Mapping
 
     import xarray as xr
@@ -37,38 +35,6 @@ class Judge(NamedTuple):
         while batch := list(islice(rest, network.batch_size)):
             found.append(self.logits(network, np.stack(batch)))
         return np.concatenate(found).astype(np.float64)
-
-
-def study_of(
-    comparison: xr.Dataset, study: xr.DataTree | str | os.PathLike[str] | None, what: str = "This"
-) -> xr.DataTree:
-    """Find the study of a comparison: the one given, or the store that its attr ``study`` names.
-
-    Raises
-    ------
-    ValueError
-        If it is not known, has moved, or is not the study that the comparison was made with.
-    """
-    if study is None:
-        path = comparison.attrs.get("study")
-        if not path:
-            raise ValueError(f"{what} needs the network, and this comparison does not say which: pass study=...")
-        try:
-            study = disk.open_study(path)
-        except FileNotFoundError:
-            raise ValueError(
-                f"{what} needs the network, but its study is no longer at {path!r}: pass study=..."
-            ) from None
-    study = disk.as_study(study)
-    mine, theirs = (str(a.attrs.get("weights_hash", ""))[:12] for a in (comparison, study))
-    names = [comparison.attrs["target"], *np.atleast_1d(comparison.attrs["references"])]
-    lacking = sorted(set(map(str, names)) - set(head_species(study)))
-    if mine != theirs or lacking:
-        why = f"it has no species {', '.join(map(repr, lacking))}" if lacking else f"weights {mine} against {theirs}"
-        raise ValueError(
-            f"This comparison was made with another study than the one given ({why}): pass its own study=..."
-        )
-    return study
 
 
 def judge_of(study: xr.DataTree, *, held_out: bool = False) -> Judge:

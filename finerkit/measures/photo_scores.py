@@ -8,6 +8,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from finerkit.decoding import run_photos
+from finerkit.located import paths_of
 from finerkit.measures.definitions import MASK_METRICS, TRAIT_METRICS
 from finerkit.measures.fills import filler
 from finerkit.measures.maps import edge_map, random_map, ranking, upsample
@@ -93,7 +94,7 @@ def measure(
         return None if photo.pixels is None else _seen(photo.pixels, signed[i], ids[i], plan, network)
 
     with tqdm(total=len(todo), desc="scores", unit="photo", disable=not progress, delay=1) as bar:
-        for (at, _, reason), seen in _through(_photos(photos["path"].values[todo], plan), plan.model, see):
+        for (at, _, reason), seen in _through(_photos(paths_of(photos)[todo], plan), plan.model, see):
             i = todo[at]
             if seen is None:
                 status[i] = reason

@@ -1,4 +1,4 @@
-"""Whether maps depend on what was learned: a comparison enters; correlations with maps of shuffled weights leave."""
+"""Check that maps depend on what was learned: correlate them with maps of shuffled weights."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import xarray as xr
 from scipy.stats import rankdata
 
 from finerkit.decoding import run_photos
-from finerkit.evidence import DEFAULT_STRENGTH, contrast
+from finerkit.derived import origin_attrs
+from finerkit.evidence import DEFAULT_STRENGTH, chosen_references, contrast
 from finerkit.explain import plan
 from finerkit.images import warn_unusable
-from finerkit.measures.network import study_of
-from finerkit.pairs import as_pair
+from finerkit.located import paths_of
+from finerkit.pairs import as_pair, text_variable
+from finerkit.roles import species_coords, target_of
 from finerkit.store import provenance
+from finerkit.study import study_of
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
     from finerkit.models import Model
@@ -43,7 +45,7 @@ def sanity_check(
     comparison: xr.Dataset,
     strength: float | Iterable[float] = (0.0, DEFAULT_STRENGTH, 1.0),
     *,
-    study: xr.DataTree | str | os.PathLike[str] | None = None,
+    study: xr.DataTree | None = None,
     model: Model | None = None,
     objective: str | None = None,
     references: Iterable[str] | None = None,
@@ -86,7 +88,8 @@ def sanity_check(
     from finerkit.study_model import model_of
 
     comparison = as_pair(comparison)
-    study = study_of(comparison, study, "The sanity check")
+    study = study_of(comparison, study)
+    comparison = comparison.assign_coords(path=text_variable(paths_of(comparison)))
     model = model_of(study, model)
     rng = np.random.default_rng(seed)
     ok = np.flatnonzero(comparison["status"].values == "ok")
@@ -108,13 +111,19 @@ def sanity_check(
         "source": "Adebayo et al.: Sanity checks for saliency maps, NeurIPS 2018, arXiv 1810.03292",
     }
     result = xr.Dataset(
-        {"rank_correlation": (("shuffled", "image", "strength"), correlation, attrs), "status": ("image", status)},
-        {"shuffled": list(settings), "image": comparison["image"].values, "strength": original["strength"].values},
+        {"rank_correlation": (("shuffled", "image", "strength"), correlation, attrs)},
+        {
+            "shuffled": np.array(list(settings), object),
+            "image": comparison["image"].values,
+            "true_species": ("image", comparison["true_species"].values),
+            "status": ("image", status),
+            "strength": original["strength"].values,
+            **species_coords(target_of(comparison), chosen_references(comparison, references)),
+        },
         provenance(
-            target=comparison.attrs["target"],
-            references=original.attrs["references"],
+            **origin_attrs(comparison),
             objective=original.attrs["objective"],
-            shuffled=[f"{name}: {what}" for name, what in SHUFFLED.items()],
+            shuffled="; ".join(f"{name}: {what}" for name, what in SHUFFLED.items()),
             seed=seed,
         ),
     )

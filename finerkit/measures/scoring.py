@@ -1,4 +1,4 @@
-"""How good the maps of a comparison are: it enters, with masks where there are any; a Dataset of scores leaves."""
+"""Measure how good the maps of a comparison are, with masks where there are any."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finerkit.evidence import contrast
+from finerkit.evidence import chosen_references, contrast
 from finerkit.images import warn_unusable
 from finerkit.measures.definitions import MASK_METRICS, METRICS, NETWORK_METRICS, TRAIT_METRICS
 from finerkit.measures.fills import FILLS
 from finerkit.measures.gathering import gathered
 from finerkit.measures.masking import Asked
-from finerkit.measures.network import judge_of, study_of
+from finerkit.measures.network import judge_of
 from finerkit.measures.photo_scores import Plan, measure
 from finerkit.names import choice, resolve
 from finerkit.pairs import as_pair
 from finerkit.preprocess import Preprocess
+from finerkit.roles import species_coords, target_of
+from finerkit.study import study_of
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
     import xarray as xr
@@ -37,7 +38,7 @@ def score(
     strength: float | Iterable[float] = (0.0, 0.6, 1.0),
     metrics: str | Iterable[str] = NETWORK_METRICS,
     *,
-    study: xr.DataTree | str | os.PathLike[str] | None = None,
+    study: xr.DataTree | None = None,
     model: Model | None = None,
     masks: Masks = None,
     trait_masks: Masks = None,
@@ -65,7 +66,8 @@ def score(
         strength and both baselines), "energy", "pointing"
         (which need `masks`), "trait_precision", "trait_recall", "average_precision" (which need `trait_masks`).
     study
-        The study of the comparison, or its path, where the network runs. Default: where the comparison is kept.
+        The study of the comparison (from `finerkit.open_study`), where the network runs. Default: where the comparison
+        is kept.
     model
         The study's model, needed only if the network has to run and cannot be loaded by its name.
     masks
@@ -97,12 +99,13 @@ def score(
     Returns
     -------
     xarray.Dataset
-        The metrics, as (image, map, strength), and where they need it ``top`` or ``step``; a curve comes with its area,
-        such as ``deletion_area``. ``map`` is "contrast", "random" or "edge" (the same at all strengths). Per image:
-        ``status``, ``true_species``, ``probability`` and ``probability_reference`` (of the whole photo),
-        ``mask_share``, ``trait_share``. ``empty(image, map, strength)`` marks maps without positive evidence, which are
-        NaN, as are photos that could not be used. Every variable says how it is defined (``definition``, ``units``);
-        attrs say target, references, fill and seed. ``scores.mean("image")`` is the table to report.
+        The metrics, as (image, map_kind, strength), and where they need it ``top`` or ``step``; a curve comes with its
+        area, such as ``deletion_area``. ``map_kind`` is "contrast", "random" or "edge" (the same at all strengths). Per
+        image: ``probability`` and ``probability_reference`` (of the whole photo), ``mask_share``, ``trait_share``;
+        coordinates are ``status`` and ``true_species``. ``empty(image, map_kind, strength)`` marks maps without
+        positive evidence, which are NaN, as are photos that could not be used. Every variable says how it is defined
+        (``definition``, ``units``); attrs say fill and seed, ``role(species)`` which species is the target and which
+        are references. ``scores.mean("image")`` is the table to report.
 
     Raises
     ------
@@ -121,16 +124,16 @@ def score(
     pointing game (Zhang et al., IJCV 2018), energy (Wang et al., CVPRW 2020).
     """
     comparison = _chosen(comparison, images)
-    maps = contrast(
-        comparison, np.atleast_1d(np.asarray(strength, float)), objective, references=references, relu=False
-    )
+    chosen = chosen_references(comparison, references)
+    maps = contrast(comparison, np.atleast_1d(np.asarray(strength, float)), objective, references=chosen, relu=False)
     choice(judge, JUDGES, "judge")
     plan = _plan(comparison, metrics, top, steps, fill, seed, masks, trait_masks)
     if set(plan.metrics) & set(NETWORK_METRICS):
-        plan = _with_network(plan, comparison, maps.attrs["references"][0], study, model, judge)
+        plan = _with_network(plan, comparison, chosen[0], study, model, judge)
     photos = comparison.drop_vars("evidence").load()
     values, status = measure(photos, maps.values.astype(np.float64), plan, progress)
-    scores = gathered(photos, maps, plan, values, status)
+    scores = gathered(photos, maps, plan, values, status).assign_coords(species_coords(target_of(comparison), chosen))
+    scores.attrs["nearest_reference"] = chosen[0]
     warn_unusable(scores, "could not be scored")
     return scores
 
@@ -182,16 +185,16 @@ def _with_network(
     plan: Plan,
     comparison: xr.Dataset,
     nearest: str,
-    study: xr.DataTree | str | os.PathLike[str] | None,
+    study: xr.DataTree | None,
     model: Model | None,
     judge_name: str,
 ) -> Plan:
     from finerkit.study_model import model_of
 
     wanted = frozenset(plan.metrics) & set(NETWORK_METRICS)
-    study = study_of(comparison, study, repr(min(wanted)))
+    study = study_of(comparison, study)
     model = model_of(study, model)
     judge = judge_of(study, held_out=judge_name == "held_out")
-    positions = [judge.species.index(n) for n in (comparison.attrs["target"], nearest)]
+    positions = [judge.species.index(n) for n in (target_of(comparison), nearest)]
     asked = Asked(wanted, plan.top, plan.steps, *positions)
     return plan._replace(judge=judge, asked=asked, model=model)

@@ -1,4 +1,4 @@
-"""Which comparison strength to use: a comparison enters; the one with the largest relative drop, held out, leaves."""
+"""Suggest the comparison strength with the largest relative drop, and test it on held-out photos."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 
 from finerkit.measures.scoring import score
+from finerkit.roles import target_of
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
     from finerkit.models import Model
@@ -23,7 +23,7 @@ def suggest_strength(
     comparison: xr.Dataset,
     strength: Iterable[float] = TRIED,
     *,
-    study: xr.DataTree | str | os.PathLike[str] | None = None,
+    study: xr.DataTree | None = None,
     model: Model | None = None,
     top: float = 0.05,
     fill: str = "mean",
@@ -53,11 +53,11 @@ def suggest_strength(
     Returns
     -------
     xarray.Dataset
-        ``mean(half, strength)`` and ``standard_error(half, strength)`` of the relative drop, where ``half`` is "choose"
-        or "evaluate"; ``count(half)``. Scalars: ``suggested``, the strength with the largest mean over the half
-        "choose" (the smallest of equals); ``held_out`` and ``held_out_at_0``, means over the half "evaluate" at that
+        ``mean_drop(half, strength)`` and ``standard_error(half, strength)`` of the relative drop, where ``half`` is
+        "choose" or "evaluate"; ``n_photos(half)``. Scalars: ``suggested``, the strength with the largest mean over the
+        half "choose" (the smallest of equals); ``held_out`` and ``held_out_at_0``, means over the half "evaluate" at that
         strength and at 0; ``gain``, their difference, with ``gain_standard_error`` (paired by photo).
-        ``baseline(map)``: held-out means of "random" and "edge". Per photo: ``relative_drop(image, strength)``,
+        ``baseline(map_kind)``: held-out means of "random" and "edge". Per photo: ``relative_drop(image, strength)``,
         ``half_of(image)``. Attrs as in `finerkit.score`.
 
     Raises
@@ -76,7 +76,7 @@ def suggest_strength(
         objective=objective, references=references, images=images, seed=seed, progress=progress,
     )  # fmt: skip
     scores = scores.isel(image=scores["status"].values == "ok").isel(top=0, drop=True)
-    own = scores["true_species"].values == scores.attrs["target"]
+    own = scores["true_species"].values == target_of(scores)
     scores = scores.isel(image=own) if own.any() else scores
     if scores.sizes["image"] < 2:
         raise ValueError(
@@ -84,7 +84,9 @@ def suggest_strength(
             "that can be used: compare more photos, with fk.compare(..., images=...)."
         )
     drops = scores["relative_drop"].where(scores["empty"] == 0, 0)
-    return _summary(drops, _halves(scores["image"].values, seed), scores.attrs | {"top": float(top), "seed": seed})
+    roles = {name: scores[name] for name in ("species", "role")}
+    attrs = scores.attrs | {"top": float(top), "seed": seed}
+    return _summary(drops, _halves(scores["image"].values, seed), attrs).assign_coords(roles)
 
 
 def _halves(images: np.ndarray, seed: int) -> np.ndarray:
@@ -96,19 +98,19 @@ def _halves(images: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _summary(drops: xr.DataArray, half: np.ndarray, attrs: dict) -> xr.Dataset:
-    own = drops.sel(map="contrast", drop=True)
+    own = drops.sel(map_kind="contrast", drop=True)
     parts = {name: own.isel(image=half == name) for name in ("choose", "evaluate")}
     best = int(parts["choose"].mean("image").argmax("strength"))
     held = parts["evaluate"]
     gain = held.isel(strength=best) - held.sel(strength=0)
-    baselines = drops.sel(map=["random", "edge"]).isel(strength=0, drop=True, image=half == "evaluate")
+    baselines = drops.sel(map_kind=["random", "edge"]).isel(strength=0, drop=True, image=half == "evaluate")
     unit = {"units": "probability"}
-    by_half = xr.DataArray(list(parts), dims="half", name="half")
+    by_half = xr.DataArray(np.array(list(parts), object), dims="half", name="half")
     return xr.Dataset(
         {
-            "mean": xr.concat([p.mean("image") for p in parts.values()], by_half).assign_attrs(unit),
+            "mean_drop": xr.concat([p.mean("image") for p in parts.values()], by_half).assign_attrs(unit),
             "standard_error": xr.concat([_standard_error(p) for p in parts.values()], by_half).assign_attrs(unit),
-            "count": ("half", [p.sizes["image"] for p in parts.values()]),
+            "n_photos": ("half", [p.sizes["image"] for p in parts.values()]),
             "suggested": float(own["strength"][best]),
             "held_out": held.isel(strength=best, drop=True).mean().assign_attrs(unit),
             "held_out_at_0": held.sel(strength=0, drop=True).mean().assign_attrs(unit),

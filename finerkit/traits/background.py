@@ -1,4 +1,4 @@
-"""Does the background tell species apart: a comparison and animal masks enter; a test by held-out heads leaves."""
+"""Test, with heads that have not seen the photo, whether the background tells species apart."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from finerkit import store as disk
+from finerkit.derived import origin_attrs
 from finerkit.features import feature_chunks
 from finerkit.images import usable
+from finerkit.roles import references_of, species_coords, target_of
 from finerkit.species import held_out_heads_of
+from finerkit.store import provenance
+from finerkit.study import study_of
 from finerkit.traits.cells import Question
 from finerkit.traits.place import MARGIN, cell_places, mask_of, off_cells
 
 if TYPE_CHECKING:
-    import os
-
     from finerkit.models import Model
     from finerkit.traits.place import Masks
 
@@ -32,7 +33,7 @@ def test_background(
     *,
     strength: float = 1.0,
     permutations: int = 9999,
-    study: xr.DataTree | str | os.PathLike[str] | None = None,
+    study: xr.DataTree | None = None,
     model: Model | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -56,7 +57,7 @@ def test_background(
     permutations
         Number of random permutations of the photos between the two groups.
     study, model
-        Where the comparison's own study cannot be found, or its model not be loaded by name.
+        See `finerkit.find_traits`.
     seed
         Of the permutations.
 
@@ -68,7 +69,8 @@ def test_background(
         photos left out. ``difference(place)``: its mean over the target's photos less that over the references', with
         ``standard_error``; ``share`` of the whole difference; one-sided permutation ``p``. ``cells(place)``: mean share
         of the cells. ``background``: whether the background tells the species apart (p < 0.01 off the animal); then
-        look at ``share`` to see how much hangs on it. Per image ``true_species``.
+        look at ``share`` to see how much hangs on it. Coordinates: ``true_species`` of each photo; ``species`` and
+        ``role`` say which species is the target and which are references.
 
     Raises
     ------
@@ -86,8 +88,8 @@ def test_background(
             "test_background needs a comparison whose evidence adds up, from compare(..., method='cam'). "
             f"Got method={comparison.attrs.get('method')!r} instead."
         )
-    study = disk.study_of(comparison, study)
-    target, references = str(comparison.attrs["target"]), [str(r) for r in comparison.attrs["references"]]
+    study = study_of(comparison, study)
+    target, references = target_of(comparison), references_of(comparison)
     images = study["images"].to_dataset()
     photos = images.isel(image=usable(images) & np.isin(images["species"].values, [target, *references]))
     off, known = _off_animal(study, photos, masks)
@@ -108,19 +110,22 @@ def test_background(
     data = xr.Dataset(
         {
             "evidence": (("image", "place"), evidence, logit | {"comment": "by a head that has not seen the photo"}),
-            "true_species": ("image", photos["species"].values),
             **{name: ("place", values) for name, values in found.items()},
             "cells": ("place", np.array([1 - cells, cells]), {"comment": "mean share of the cells"}),
             "background": ((), bool(found["p"][1] < LEVEL)),
         },
-        {"image": photos["image"].values, "place": np.array(PLACES, object)},
+        {
+            "image": photos["image"].values,
+            "true_species": ("image", photos["species"].values),
+            "place": np.array(PLACES, object),
+            **species_coords(target, references),
+        },
     )
     for name in ("difference", "standard_error"):
         data[name].attrs |= logit
     return data.assign_attrs(
-        disk.provenance(
-            target=target,
-            references=references,
+        provenance(
+            **origin_attrs(comparison),
             strength=float(strength),
             off_animal=f"no pixel of an animal in the cell or within {MARGIN:g} cells of it",
             level=LEVEL,
@@ -135,7 +140,7 @@ test_background.__test__ = False  # its name goes with test_traits; it is not a 
 
 def _off_animal(study: xr.DataTree, photos: xr.Dataset, masks: Masks) -> tuple[np.ndarray, np.ndarray]:
     """Cells off the animal (image, y, x), and which photos have a mask."""
-    rows, columns = study.attrs["grid"]
+    rows, columns = study.finerkit.grid
     y, x = np.indices((rows, columns))
     place = cell_places(study, photos)
     off, known = np.zeros((len(place), rows, columns), bool), np.zeros(len(place), bool)

@@ -1,6 +1,7 @@
-"""What a person makes of traits: traits and a decision enter; traits renamed, merged or split, counted again, leave.
+"""Rename, merge and split traits, and mark them as background: what a person makes of them, counted again.
 
-Pure functions: the dataset that enters is not changed. What was done is added to ``attrs["edits"]``, as JSON.
+Pure functions: the dataset that is given is not changed. What was done stands in ``edit(edit)``, one JSON text for each
+edit, and the attr ``edited`` says how often.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import xarray as xr
 from sklearn.cluster import KMeans
 
+from finerkit.columns import columns_of
 from finerkit.names import fold, resolve
 from finerkit.pairs import typed_names
 from finerkit.traits.regroup import Plan, as_traits, regroup
@@ -168,7 +170,11 @@ def mark_background(traits: xr.Dataset, trait: str, background: bool = True) -> 
 
 def history(traits: xr.Dataset) -> list[dict[str, Any]]:
     """What people did to these traits, first to last: ``edit``, ``date`` (UTC), and what it was about."""
-    return json.loads(traits.attrs.get("edits", "[]"))
+    return [json.loads(str(e)) for e in _edits(traits)]
+
+
+def _edits(traits: xr.Dataset) -> list[str]:
+    return list(traits["edit"].values) if "edit" in traits.variables else []
 
 
 def names_of(traits: xr.Dataset) -> list[str]:
@@ -178,7 +184,9 @@ def names_of(traits: xr.Dataset) -> list[str]:
 
 def _noted(traits: xr.Dataset, edit: str, /, **what: Any) -> xr.Dataset:
     entry = {"edit": edit, "date": datetime.now(UTC).isoformat(timespec="seconds"), **what}
-    return traits.assign_attrs(edits=json.dumps([*history(traits), entry], ensure_ascii=False))
+    edits = [*_edits(traits), json.dumps(entry, ensure_ascii=False)]
+    kept = traits.drop_vars("edit", errors="ignore").assign_coords(edit=np.array(edits, object))
+    return kept.assign_attrs(edited=len(edits))
 
 
 def _index(traits: xr.Dataset, trait: str) -> int:
@@ -194,8 +202,7 @@ def _new_name(traits: xr.Dataset, name: str, but: int | Iterable[int]) -> str:
     others = [n for k, n in enumerate(names_of(traits)) if k not in np.atleast_1d(but)]
     if fold(name) in map(fold, others):
         raise ValueError(f"There is another trait named {name!r}: choose another name, or merge the two.")
-    columns = [str(v) for v in traits.data_vars if traits[v].dims == ("image",)]
-    if name in columns:
+    if {name, f"shows: {name}"} & {"true_species", "remainder", "margin", *columns_of(traits)}:
         raise ValueError(f"{name!r} is a column of the phenotype table already: choose another name.")
     return name
 

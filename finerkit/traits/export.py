@@ -1,4 +1,4 @@
-"""Traits for other programs: traits enter; COCO-style JSON and label masks leave."""
+"""Write traits for other programs: COCO-style JSON and label masks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from finerkit.names import slug
-from finerkit.store import study_of
-from finerkit.traits.place import cell_places
+from finerkit.roles import target_of
+from finerkit.traits.place import PLACES
 
 if TYPE_CHECKING:
     import os
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def to_coco(
-    traits: xr.Dataset, path: str | os.PathLike[str], *, study: xr.DataTree | str | os.PathLike[str] | None = None
-) -> Path:
+def to_coco(traits: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     """Write regions as COCO object-detection JSON, to train a segmenter on.
 
     Parameters
@@ -30,8 +28,6 @@ def to_coco(
         From `finerkit.find_traits`.
     path
         The .json file.
-    study
-        See `finerkit.find_traits`.
 
     Returns
     -------
@@ -39,9 +35,8 @@ def to_coco(
         The file: ``images`` (``file_name`` is the id), ``categories`` (the traits, from 1), ``annotations`` with
         ``segmentation`` polygons, ``bbox`` and ``area`` in pixels of the upright original, and ``evidence`` in logits.
     """
-    photos = study_of(traits, study)["images"].to_dataset().sel(image=traits["image"].values)
-    number = {str(image): i + 1 for i, image in enumerate(photos["image"].values)}
-    size = zip(photos["width"].values, photos["height"].values, strict=True)
+    number = {str(image): i + 1 for i, image in enumerate(traits["image"].values)}
+    size = zip(traits["width"].values, traits["height"].values, strict=True)
     images = [
         {"id": i, "file_name": image, "width": int(w), "height": int(h)}
         for (image, i), (w, h) in zip(number.items(), size, strict=True)
@@ -63,17 +58,15 @@ def to_coco(
             }
         )
     names = [str(t) for t in traits["trait"].values]
-    categories = [{"id": k + 1, "name": n, "supercategory": traits.attrs["target"]} for k, n in enumerate(names)]
+    categories = [{"id": k + 1, "name": n, "supercategory": target_of(traits)} for k, n in enumerate(names)]
     path = Path(path)
-    whole = {"info": {"description": f"Traits of {traits.attrs['target']}, by finerkit"}, "images": images}
+    whole = {"info": {"description": f"Traits of {target_of(traits)}, by finerkit"}, "images": images}
     partial = path.with_name(path.name + ".part")
     partial.write_text(json.dumps(whole | {"categories": categories, "annotations": annotations}), encoding="utf-8")
     return partial.replace(path)
 
 
-def label_masks(
-    traits: xr.Dataset, folder: str | os.PathLike[str], *, study: xr.DataTree | str | os.PathLike[str] | None = None
-) -> list[Path]:
+def label_masks(traits: xr.Dataset, folder: str | os.PathLike[str]) -> list[Path]:
     """Write one PNG per photo, at the original's upright size, whose pixels hold 0 or the trait's number (from 1).
 
     Parameters
@@ -82,19 +75,16 @@ def label_masks(
         From `finerkit.find_traits`.
     folder
         Where; the files are named after the image ids, species folders included.
-    study
-        See `finerkit.find_traits`.
 
     Returns
     -------
     list of pathlib.Path
     """
-    study = study_of(traits, study)
-    photos = study["images"].to_dataset().sel(image=traits["image"].values)
-    place = cell_places(study, photos)
+    place = np.stack([traits[name].values for name in PLACES], 1)
+    width, height = (traits[side].values.astype(int) for side in ("width", "height"))
     written = []
-    for i, image in enumerate(photos["image"].values):
-        label = paint(traits["label"].values[i], place[i], int(photos["width"][i]), int(photos["height"][i]))
+    for i, image in enumerate(traits["image"].values):
+        label = paint(traits["label"].values[i], place[i], int(width[i]), int(height[i]))
         parts = [slug(p, 120) for p in str(image).split("/")]
         file = Path(folder, *parts[:-1], parts[-1] + ".png")
         file.parent.mkdir(parents=True, exist_ok=True)

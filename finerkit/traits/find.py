@@ -1,16 +1,21 @@
-"""Traits of a species: a comparison enters; a Dataset of regions clustered across its photos leaves."""
+"""Find the traits of a species: regions that argue for it, clustered across its photos."""
 
 from __future__ import annotations
 
+import uuid
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from finerkit import store as disk
+from finerkit.columns import MARK, derived_name
+from finerkit.derived import origin_attrs
 from finerkit.image_tables import RESERVED
 from finerkit.images import usable
-from finerkit.names import slug
+from finerkit.places import text
+from finerkit.roles import references_of, target_of
+from finerkit.study import study_of
 from finerkit.traits.cells import Cells, Question, discriminative_cells
 from finerkit.traits.clusters import (
     Clusters,
@@ -23,13 +28,11 @@ from finerkit.traits.clusters import (
     find_space,
 )
 from finerkit.traits.numbers import trait_numbers
-from finerkit.traits.place import Masks, cell_places, trait_places
+from finerkit.traits.place import PLACES, Masks, cell_places, trait_places
 from finerkit.traits.regions import Region, find_regions, region_table
-from finerkit.traits.saving import put
+from finerkit.traits.saving import group_of, put, stored
 
 if TYPE_CHECKING:
-    import os
-
     import xarray as xr
 
     from finerkit.models import Model
@@ -53,9 +56,10 @@ def find_traits(
     method: str | Any = "kmeans",
     presence: float = 0.25,
     masks: Masks = None,
-    study: xr.DataTree | str | os.PathLike[str] | None = None,
+    study: xr.DataTree | None = None,
     model: Model | None = None,
     name: str | None = None,
+    overwrite: bool = False,
     seed: int = 0,
 ) -> xr.Dataset:
     """Cluster the regions that argue for a species into its traits.
@@ -88,9 +92,12 @@ def find_traits(
         Animal masks, to tell background: a function or mapping from image id to a boolean (height, width) array, pixel
         by pixel with the upright original. Without them only the photo's border is looked at. They change no trait.
     study, model
-        Where the comparison's own study cannot be found, or its model not be loaded by name.
+        The comparison's study (from `finerkit.open_study`), where it cannot be found, and its model, where it cannot be
+        loaded by name.
     name
-        Of the group under ``/traits``. Default: the target's name.
+        Of the group under ``/traits``. Default: made from the names of target and references.
+    overwrite
+        Replace traits of that name even if a person named, merged, split or marked some of them.
     seed
         Of clustering and resampling.
 
@@ -98,14 +105,18 @@ def find_traits(
     -------
     xarray.Dataset
         Per image and trait: ``trait_evidence`` (logits, the phenotype table), ``shows``. Per image: ``remainder``,
-        ``margin`` (``trait_evidence.sum("trait") + remainder == margin``), ``true_species``, the study's metadata,
-        ``label`` (trait index of each cell, -1 none). Per trait: ``share_of_margin``, ``prevalence``,
+        ``margin`` (``trait_evidence.sum("trait") + remainder == margin``), the columns of the study's table (one whose
+        name finerkit uses itself as ``table_<name>``), ``label`` (trait index of each cell, -1 none); coordinates are
+        ``true_species``, ``path``, ``width``, ``height``, ``row`` (in the study) and where the grid lies:
+        ``cell_left``, ``cell_top``, ``cell_width``, ``cell_height``. Per trait: ``share_of_margin`` (NaN
+        where the margin is near zero or below), ``prevalence``,
         ``prevalence_by_species``, ``evidence_by_species`` (mean, in logits: what tells the species apart is what the
         target's photos have more of than the references'), ``stability``, ``off_animal`` (share of the evidence in
         cells farther than a cell from the animal; NaN without masks), ``border``, ``background`` (most of it lies off
         the animal, or at the border where there are no masks; see also `finerkit.test_background`),
         ``position_x``, ``position_y`` (0 to 1 over the animal's box, or over the photo without masks), ``exemplar``
-        (ids, best first). Per region: ``region_image``, ``region_trait``, ``region_evidence``, ``region_cells``,
+        (ids, best first). ``species`` are the target, its references and the other species; ``role`` says which is
+        which. Per region: ``region_image``, ``region_trait``, ``region_evidence``, ``region_cells``,
         ``region_box`` (left, top, right, bottom) and ``region_outline`` (JSON polygons), in pixels of the upright
         original; ``region_vector``, ``cell_region``. The coordinate ``trait`` holds the names; `finerkit.TraitExplorer`
         and `finerkit.traits.rename`, `merge`, `split` and `mark_background` change traits and count everything again.
@@ -113,7 +124,8 @@ def find_traits(
     Raises
     ------
     ValueError
-        If the comparison does not add up, has no positive evidence, or a parameter is out of range.
+        If the comparison does not add up, has no positive evidence, is of another head than the study has now, or a
+        parameter is out of range; or if traits of this name were edited by hand.
 
     Notes
     -----
@@ -121,10 +133,13 @@ def find_traits(
     answer.
     """
     _check(comparison, strength, n_traits, share, presence)
-    study = disk.study_of(comparison, study)
+    study = study_of(comparison, study)
+    named = comparison[["role"]].assign_attrs({"name": name} if name else {})
+    if not overwrite:
+        _refuse_edited(study, named)
     question = question_of(study, comparison, float(strength))
     photos = _scored_photos(study, comparison)
-    target = comparison.attrs["target"]
+    target = target_of(comparison)
     own = photos.isel(image=photos["species"].values == target)
     if not own.sizes["image"]:
         raise ValueError(f"There is no usable photo of {target!r} to find its traits in.")
@@ -142,28 +157,26 @@ def find_traits(
     fit = Fit(question, space, centres(points, labels, cells.evidence), share)
     stability = bootstrap_stability(points, cells.photo, fit.clusters, method, seed)
     scored = score_photos(study, photos, fit, model)
-    found = _assemble(study, photos, scored, fit, target, presence, masks)
+    found = _assemble(study, photos, scored, fit, (target, *references_of(comparison)), presence, masks)
     found["stability"] = ("trait", stability, {"comment": "clusterwise Jaccard index over bootstraps of the photos"})
     if curve is not None:
         found["stability_curve"] = (("number", "statistic"), curve)
-        found = found.assign_coords(statistic=["n_traits", "adjusted_rand", "standard_error"])
-    found.attrs |= {
-        "target": target,
-        "references": list(comparison.attrs["references"]),
+        found = found.assign_coords(statistic=np.array(["n_traits", "adjusted_rand", "standard_error"], object))
+    found.attrs |= origin_attrs(comparison) | ({"name": name} if name else {}) | {
         "strength": float(strength),
         "objective": question.objective,
         "share": share,
         "presence": presence,
-        "method": method if isinstance(method, str) else repr(method),
+        "method": method if isinstance(method, str) else repr(method)[:500],
         "seed": seed,
-        "name": name or target,
+        "found": uuid.uuid4().hex,  # tells these from others under the same name
     }
-    return _keep(study, found, name or target)
+    return _keep(study, found)
 
 
 def question_of(study: xr.DataTree, data: xr.Dataset, strength: float) -> Question:
     """What a comparison, or traits, contrast."""
-    names = [data.attrs["target"], *data.attrs["references"]]
+    names = [target_of(data), *references_of(data)]
     head = study["species"].to_dataset().sel(species=names)
     weight, bias = head["weight"].values.astype(np.float64), head["bias"].values.astype(np.float64)
     return Question(weight[0], weight[1:], bias, strength, data.attrs["objective"])
@@ -205,9 +218,8 @@ def _check(comparison: xr.Dataset, strength: float, n_traits: int | str, share: 
 def _scored_photos(study: xr.DataTree, comparison: xr.Dataset) -> xr.Dataset:
     """Photos of the comparison and of its target and references, ordered by id, so that input order cannot matter."""
     images = study["images"].to_dataset()
-    wanted = {comparison.attrs["target"], *comparison.attrs["references"]}
-    asked = np.isin(images["image"].values, comparison["image"].values)
-    others = np.isin(images["species"].values, [s for s in wanted if s != comparison.attrs["target"]])
+    asked = np.isin(images["row"].values, comparison["row"].values)
+    others = np.isin(images["species"].values, references_of(comparison))
     if not asked.any():
         raise ValueError("The comparison's photos are not part of the study: find traits of the study's own photos.")
     chosen = images.isel(image=usable(images) & (asked | others))
@@ -219,27 +231,25 @@ def _assemble(
     photos: xr.Dataset,
     scored: tuple[Cells, np.ndarray],
     fit: Fit,
-    target: str,
+    names: tuple[str, ...],
     presence: float,
     masks: Masks,
 ) -> xr.Dataset:
-    """Put everything that is known of the traits into one dataset."""
+    """Put everything that is known of the traits into one dataset; `names` are the target and its references."""
     cells, labels = scored
     n = len(fit.clusters.centre)
     ids, species = photos["image"].values, photos["species"].values
     label = np.full(cells.maps.shape, -1, np.int16)
     label[cells.photo, cells.y, cells.x] = labels
     rest = np.where(label < 0, cells.maps.astype(np.float64), 0).sum((1, 2)) + cells.constant
-    own = (species == target) & ~np.isnan(cells.maps).any((1, 2))
+    own = (species == names[0]) & ~np.isnan(cells.maps).any((1, 2))
     place = cell_places(study, photos)
     size = np.stack([photos["width"].values, photos["height"].values], 1)
-    pixel = {"units": "pixel", "comment": "of the upright original photo"}
-    data = trait_numbers(label, cells.maps, rest, ids, species, target, presence, n).assign(
+    data = trait_numbers(label, cells.maps, rest, ids, species, names[0], presence, n, names[1:]).assign(
         {
             "remainder": ("image", rest, {"units": "logit", "comment": "other cells, and the bias"}),
             "margin": ("image", _margins(study, photos, fit.question), {"units": "logit"}),
             "contrast": (("image", "y", "x"), cells.maps, {"units": "logit", "comment": "signed, at this strength"}),
-            "geometry": (("image", "measure"), np.concatenate([place, size], 1).astype(np.float64), pixel),
             "centre": (("cluster", "component"), fit.clusters.centre),
             "radius": ("cluster", fit.clusters.radius),
             "cluster_trait": ("cluster", np.arange(n), {"comment": "trait whose cells lie near this centre"}),
@@ -248,18 +258,36 @@ def _assemble(
         }
     )
     data = data.assign_coords(
-        image=ids, trait=np.array([f"trait {k + 1}" for k in range(n)], object), measure=np.array(_MEASURES, object)
+        image=ids, trait=np.array([f"trait {k + 1}" for k in range(n)], object), **_of_photos(photos, place)
     )
-    data["true_species"] = ("image", species)
-    for column in photos.data_vars:
-        if column not in RESERVED:
-            data[f"table_{column}" if column in data.variables else column] = photos[column].drop_vars("image")
+    data = data.assign(_columns(photos, [str(t) for t in data["trait"].values]))
     data = data.merge(trait_places(cells, labels, photos, place, own, masks, n))
     regions = find_regions(label, cells.maps, place, size, n)
     return data.merge(region_table(regions, ids, _region_vectors(cells, regions), label.shape[1:]))
 
 
-_MEASURES = ("cell_left", "cell_top", "cell_width", "cell_height", "width", "height")
+def _of_photos(photos: xr.Dataset, place: np.ndarray) -> dict[str, tuple]:
+    """Coordinates along ``image``: label, file, size, row in the study, and where the grid lies."""
+    pixel = {"units": "pixel", "comment": "of the upright original photo"}
+    found: dict[str, tuple] = {
+        "true_species": ("image", photos["species"].values),
+        "path": ("image", photos["path"].values),
+        "row": ("image", photos["row"].values),
+    }
+    found |= {name: ("image", photos[name].values, pixel) for name in ("width", "height")}
+    return found | {name: ("image", place[:, i], pixel) for i, name in enumerate(PLACES)}
+
+
+def _columns(photos: xr.Dataset, traits: list[str]) -> dict[str, xr.Variable]:
+    """The user's columns, by names that neither finerkit nor a column of the phenotype table has."""
+    columns = [str(c) for c in photos.data_vars if c not in RESERVED and photos[c].dims == ("image",)]
+    found: dict[str, xr.Variable] = {}
+    for column in columns:
+        taken = [*found, *(c for c in columns if c != column), *traits, *(f"shows: {t}" for t in traits)]
+        variable = photos[column].variable.copy(deep=False)
+        variable.attrs = {MARK: column}
+        found[derived_name(column, taken)] = variable
+    return found
 
 
 def _region_vectors(cells: Cells, regions: list[Region]) -> np.ndarray:
@@ -280,15 +308,28 @@ def _margins(study: xr.DataTree, photos: xr.Dataset, question: Question) -> np.n
     return (rows * direction).sum(1) + constant
 
 
-def _keep(study: xr.DataTree, found: xr.Dataset, name: str) -> xr.Dataset:
-    """Write the traits into the study, where it has a store."""
-    path = disk.store_of(study)
+def _keep(study: xr.DataTree, found: xr.Dataset) -> xr.Dataset:
+    """Write the traits into the study, where it has a store that can be written."""
+    path = study.finerkit.store
+    found = found.assign_attrs(disk.provenance(**found.attrs))
     if path is None:
-        return found.assign_attrs(disk.provenance(**found.attrs))
-    group = f"traits/{slug(name)}"
+        return found
+    found.attrs["store"] = text(path)
     try:
-        put(path, group, found)
+        return put(path, found)
     except OSError as error:  # read-only, full, or another process is at it
         warnings.warn(f"The traits are kept in memory only, since the store cannot be written: {error}", stacklevel=3)
-        return found.assign_attrs(disk.provenance(**found.attrs))
-    return disk.read_group(path, group).load()
+        return found
+
+
+def _refuse_edited(study: xr.DataTree, attrs: xr.Dataset) -> None:
+    """Raise ValueError if traits that a person worked on lie where these would be written."""
+    path = study.finerkit.store
+    there = stored(path, group_of(attrs)) if path is not None else None
+    if there is None or not there.attrs.get("edited"):
+        return
+    name = group_of(attrs).partition("/")[2]
+    raise ValueError(
+        f"The traits {name!r} were named or changed by hand ({there.attrs['edited']} edits). Read them with "
+        f"study.finerkit.trait({name!r}), choose another name=, or replace them with overwrite=True."
+    )

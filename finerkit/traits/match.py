@@ -1,4 +1,4 @@
-"""Retrieval: the traits of a species and photos enter; the regions that show a named trait, best first, leave."""
+"""Find the regions of photos that show a named trait, best first."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import pandas as pd
 
 from finerkit.images import usable
 from finerkit.names import resolve
-from finerkit.store import study_of
+from finerkit.study import study_of
 from finerkit.traits.find import fit_of, score_photos
 from finerkit.traits.place import cell_places
 from finerkit.traits.regions import find_regions
 
 if TYPE_CHECKING:
-    import os
-
     import xarray as xr
 
     from finerkit.models import Model
@@ -27,7 +25,7 @@ def match_trait(
     trait: str,
     images: xr.Dataset | None = None,
     *,
-    study: xr.DataTree | str | os.PathLike[str] | None = None,
+    study: xr.DataTree | None = None,
     model: Model | None = None,
 ) -> pd.DataFrame:
     """Find the photos and regions that show a trait.

@@ -1,11 +1,21 @@
-"""Numbers of traits: the trait of each cell and the contrast enter; all that is counted from them leaves."""
+"""Count what traits hold, from the trait of each cell and the contrast."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
+from finerkit.roles import species_coords
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 EXEMPLARS = 8
+
+#: Shares are of a margin that is at least this part of all that argues for the target; near zero they mean nothing.
+LEAST_MARGIN = 0.1
 
 
 def trait_numbers(
@@ -17,6 +27,7 @@ def trait_numbers(
     target: str,
     presence: float,
     n_traits: int,
+    references: Iterable[str] = (),
 ) -> xr.Dataset:
     """Count what traits hold, per photo and over species.
 
@@ -36,34 +47,60 @@ def trait_numbers(
         See `finerkit.find_traits`.
     n_traits
         Number of traits.
+    references
+        Species that the target is compared with.
 
     Returns
     -------
     xarray.Dataset
         ``trait_evidence``, ``shows``, ``share_of_margin``, ``prevalence``, ``prevalence_by_species``,
-        ``evidence_by_species``, ``label``, ``exemplar``.
+        ``evidence_by_species``, ``label``, ``exemplar``. Along ``species``: the target, the references, others.
     """
     failed = np.isnan(maps).any((1, 2))
     evidence = _evidence(label, maps, n_traits)
     evidence[failed] = np.nan
     own = (species == target) & ~failed
     shows = _shows(evidence, own, presence)
-    names = np.unique(species.astype(str))
-    by_species = [shows[(species == s) & ~failed].mean(0) for s in names]
-    means = [evidence[(species == s) & ~failed].mean(0) for s in names]
+    references = list(references)
+    others = sorted({str(s) for s in species} - {target, *references, ""})
+    groups = [(species == s) & ~failed for s in (target, *references, *others)]
     return xr.Dataset(
         {
             "trait_evidence": (("image", "trait"), evidence, {"units": "logit", "comment": "the phenotype table"}),
             "shows": (("image", "trait"), shows),
-            "share_of_margin": ("trait", evidence[own].sum(0) / (evidence.sum(1) + remainder)[own].sum()),
-            "prevalence": ("trait", shows[own].mean(0)),
-            "prevalence_by_species": (("species", "trait"), np.array(by_species)),
-            "evidence_by_species": (("species", "trait"), np.array(means), {"units": "logit", "comment": "mean"}),
+            "share_of_margin": ("trait", _shares(evidence[own], remainder[own]), {"comment": _SHARE}),
+            "prevalence": ("trait", _mean(shows[own])),
+            "prevalence_by_species": (("species", "trait"), np.array([_mean(shows[g]) for g in groups])),
+            "evidence_by_species": (
+                ("species", "trait"),
+                np.array([_mean(evidence[g]) for g in groups]),
+                {"units": "logit", "comment": "mean"},
+            ),
             "label": (("image", "y", "x"), label.astype(np.int16)),
-            "exemplar": (("trait", "rank"), _exemplars(images, evidence, own)),
+            "exemplar": (("trait", "exemplar_rank"), _exemplars(images, evidence, own)),
         },
-        {"species": names.astype(object)},
+        species_coords(target, references, others),
     )
+
+
+_SHARE = (
+    f"of the target's photos; NaN where their margin is less than {LEAST_MARGIN:.0%} of the positive evidence of "
+    "traits and remainder: shares of a margin near zero, or below, mean nothing"
+)
+
+
+def _shares(evidence: np.ndarray, remainder: np.ndarray) -> np.ndarray:
+    """Share of the whole margin of some photos that each trait holds: (trait,)."""
+    margin = evidence.sum() + remainder.sum()
+    for_target = np.maximum(evidence, 0).sum() + np.maximum(remainder, 0).sum()
+    if not margin > 0 or margin < LEAST_MARGIN * for_target:
+        return np.full(evidence.shape[1], np.nan)
+    return evidence.sum(0) / margin
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over photos; NaN where there is none."""
+    return values.mean(0) if len(values) else np.full(values.shape[1], np.nan)
 
 
 def _evidence(label: np.ndarray, maps: np.ndarray, n_traits: int) -> np.ndarray:
@@ -82,4 +119,4 @@ def _shows(evidence: np.ndarray, own: np.ndarray, presence: float) -> np.ndarray
 def _exemplars(images: np.ndarray, evidence: np.ndarray, own: np.ndarray) -> np.ndarray:
     rows = np.flatnonzero(own)
     best = [rows[np.argsort(-evidence[rows, k], kind="stable")[:EXEMPLARS]] for k in range(evidence.shape[1])]
-    return np.array([images[b] for b in best], object)
+    return np.array([images[b] for b in best], object).reshape(evidence.shape[1], -1)

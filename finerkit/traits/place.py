@@ -1,4 +1,4 @@
-"""Where traits lie: labelled cells and animal masks enter; positions on the animal and signs of background leave."""
+"""Say where traits lie: on the animal, or where background is suspected."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 #: Animal masks: a function or mapping from image id to a boolean (height, width) array; None where there are none.
 Masks = Callable[[str], np.ndarray] | Mapping[str, np.ndarray] | None
+
+#: Coordinates that say where the grid of cells lies on a photo.
+PLACES = ("cell_left", "cell_top", "cell_width", "cell_height")
 
 #: A trait is called background if more than this share of its evidence lies off the animal (or, without masks, in the
 #: outermost ring of cells).
@@ -65,15 +68,15 @@ def trait_places(
 
 
 def cell_where(cells: Cells, photos: xr.Dataset, place: np.ndarray, own: np.ndarray, masks: Masks) -> xr.DataArray:
-    """Where each discriminative cell lies: (image, y, x, where), NaN for other cells; see `trait_places`."""
+    """Where each discriminative cell lies: (image, y, x, cell_measure), NaN for other cells; see `trait_places`."""
     maps = np.full((*cells.maps.shape, 3), np.nan, np.float32)
     maps[cells.photo, cells.y, cells.x] = np.stack(_on_animal(cells, photos, place, own, masks), 1)
     frame = "the animal's bounding box" if masks is not None else "the photo"
     comment = f"1 if the cell is farther than {MARGIN:g} cells from the animal, else 0; centre, 0 to 1 over {frame}"
     return xr.DataArray(
         maps,
-        {"where": np.array(["off_animal", "x", "y"], object)},
-        ("image", "y", "x", "where"),
+        {"cell_measure": np.array(["off_animal", "x", "y"], object)},
+        ("image", "y", "x", "cell_measure"),
         attrs={"comment": comment, "frame": frame},
     )
 
@@ -112,7 +115,7 @@ def _means(values: np.ndarray, trait: np.ndarray, weight: np.ndarray, n_traits: 
 def cell_places(study: xr.DataTree, photos: xr.Dataset) -> np.ndarray:
     """(image, 4): left, top, cell width and height, in pixels of the upright original."""
     fitted = Preprocess.from_attrs(study.attrs)
-    return np.stack(fitted.placement(photos["width"].values, photos["height"].values, tuple(study.attrs["grid"])), 1)
+    return np.stack(fitted.placement(photos["width"].values, photos["height"].values, study.finerkit.grid), 1)
 
 
 def _on_animal(

@@ -1,4 +1,4 @@
-"""Regions that go to other traits: traits and the new trait of each region enter; traits counted again leave."""
+"""Count traits again after regions went to other traits."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
+from finerkit.pairs import plain_text
+from finerkit.roles import references_of, target_of
 from finerkit.traits.numbers import trait_numbers
-from finerkit.traits.place import summarise
+from finerkit.traits.place import PLACES, summarise
 from finerkit.traits.regions import Region, find_regions, region_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 #: What counting again needs; all of it is in what `finerkit.find_traits` returns.
-NEEDED = ("label", "contrast", "geometry", "cell_where", "cell_region", "region_vector", "cluster_trait", "remainder")
+NEEDED = (
+    *("label", "contrast", "cell_where", "cell_region", "region_vector", "cluster_trait", "remainder", "true_species"),
+    *("role", "width", "height", *PLACES),
+)
 
 
 class Plan(NamedTuple):
@@ -46,15 +51,13 @@ def as_traits(traits: xr.Dataset) -> xr.Dataset:
         traits = traits.to_dataset()
     if not isinstance(traits, xr.Dataset) or not {"trait_evidence", "region_trait"} <= set(traits.variables):
         raise TypeError(f"Expected traits, as fk.find_traits(...) returns them. Got a {type(traits).__name__} instead.")
-    missing = [v for v in NEEDED if v not in traits.variables] + [
-        a for a in ("target", "presence") if a not in traits.attrs
-    ]
+    missing = [v for v in NEEDED if v not in traits.variables] + ["presence"] * ("presence" not in traits.attrs)
     if missing or not {"image", "trait", "region"} <= set(traits.dims):
         what = ", ".join(map(repr, missing)) or "a whole dimension"
         raise ValueError(
             f"These traits hold no {what}: pass all that fk.find_traits(...) returned, or find them again with it."
         )
-    return traits.load()
+    return plain_text(traits).load()
 
 
 def regroup(traits: xr.Dataset, plan: Plan) -> xr.Dataset:
@@ -78,9 +81,9 @@ def regroup(traits: xr.Dataset, plan: Plan) -> xr.Dataset:
     label = np.where(region_of >= 0, np.append(plan.region, -1)[region_of], label)
     maps, n = traits["contrast"].values, len(plan.names)
     ids, species = traits["image"].values, traits["true_species"].values
-    target = traits.attrs["target"]
+    target, presence = target_of(traits), float(traits.attrs["presence"])
     counted = trait_numbers(
-        label, maps, traits["remainder"].values, ids, species, target, float(traits.attrs["presence"]), n
+        label, maps, traits["remainder"].values, ids, species, target, presence, n, references_of(traits)
     )
     places = summarise(label, maps, _own(traits), traits["cell_where"], n)
     places["background"] = ("trait", _background(traits, plan, label, places["background"].values))
@@ -99,7 +102,7 @@ def regroup(traits: xr.Dataset, plan: Plan) -> xr.Dataset:
 
 def _own(traits: xr.Dataset) -> np.ndarray:
     """Photos of the target that could be scored."""
-    return (traits["true_species"].values == traits.attrs["target"]) & traits["margin"].notnull().values
+    return (traits["true_species"].values == target_of(traits)) & traits["margin"].notnull().values
 
 
 def _carried(values: xr.DataArray, same: np.ndarray) -> xr.DataArray:
@@ -166,11 +169,12 @@ def _kept(traits: xr.Dataset, plan: Plan, which: np.ndarray) -> Iterable[Region]
 
 
 def _joined(traits: xr.Dataset, label: np.ndarray, mixed: set[tuple[int, int]]) -> Iterable[Region]:
-    geometry, maps = traits["geometry"].values, traits["contrast"].values
+    place, size = (np.stack([traits[n].values for n in names], 1) for names in (PLACES, ("width", "height")))
+    maps = traits["contrast"].values
     for photo, trait in sorted(mixed):
         one = slice(photo, photo + 1)
         only = np.where(label[one] == trait, 0, -1)
-        for region in find_regions(only, maps[one], geometry[one, :4], geometry[one, 4:], 1):
+        for region in find_regions(only, maps[one], place[one], size[one], 1):
             yield region._replace(photo=photo, trait=trait)
 
 

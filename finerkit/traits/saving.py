@@ -1,15 +1,17 @@
-"""Traits back into their study: a dataset enters; ``/traits/<name>`` on disk, the whole of it or as it was, leaves."""
+"""Keep traits in their study, as a whole or as they were, and bring together what several people did to them."""
 
 from __future__ import annotations
 
 import os
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from finerkit import store as disk
 from finerkit.lock import writing
-from finerkit.names import slug
+from finerkit.names import file_stem, slug
 from finerkit.places import clear, exists, is_local, place, recover, remove, replace
+from finerkit.roles import references_of, target_of
+from finerkit.traits import edit
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,9 +22,14 @@ if TYPE_CHECKING:
 #: How folders begin in which traits are written before they take their place; hidden, so that none is shown.
 _DESK = ".saving-"
 
+#: Attrs that say which state of the store traits were read from: a token of it, and how many edits it held.
+_SYNC = ("revision", "saved_edits")
 
-def save(traits: xr.Dataset) -> Place:
-    """Write traits into the study they came from, in place of what is there under their name.
+
+def save(traits: xr.Dataset) -> xr.Dataset:
+    """Write traits into the study they came from.
+
+    Where somebody else saved edits meanwhile, yours are made again on top of theirs.
 
     Parameters
     ----------
@@ -31,13 +38,14 @@ def save(traits: xr.Dataset) -> Place:
 
     Returns
     -------
-    pathlib.Path or upath.UPath
-        The group.
+    xarray.Dataset
+        The traits as they lie in the study now, with the edits of both. Go on with these.
 
     Raises
     ------
     ValueError
-        If the traits do not say which study they are of.
+        If the traits do not say which study they are of, or somebody else's edits do not go with yours; then nothing is
+        written.
     FileNotFoundError
         If that study is gone.
     PermissionError
@@ -54,26 +62,27 @@ def save(traits: xr.Dataset) -> Place:
         raise FileNotFoundError(f"The study {str(path)!r} of these traits is gone: it may have been moved.")
     if is_local(path) and not os.access(path, os.W_OK):
         raise PermissionError(f"The study {str(path)!r} may not be written to: copy it to a place of your own.")
-    return put(path, group_of(traits), traits)
+    with writing(path):
+        return put(path, _with_theirs(stored(path, group_of(traits)), traits))
 
 
-def put(path: Place, group: str, traits: xr.Dataset) -> Place:
+def put(path: Place, traits: xr.Dataset) -> xr.Dataset:
     """Write traits next to their place in a study and then put them there, so that they are never half written.
 
     Parameters
     ----------
     path
         The study.
-    group
-        Where in it, see `group_of`.
     traits
-        What to write.
+        What to write, in the place of `group_of`.
 
     Returns
     -------
-    pathlib.Path or upath.UPath
-        The group.
+    xarray.Dataset
+        The same, as it lies there.
     """
+    group = group_of(traits)
+    traits = traits.assign_attrs(revision=uuid.uuid4().hex, saved_edits=len(edit.history(traits)))
     there = path / group
     with writing(path):
         recover(there)
@@ -83,18 +92,75 @@ def put(path: Place, group: str, traits: xr.Dataset) -> Place:
         try:
             disk.make_group(path, "traits")
             disk.write_group(desk, "new", traits)
+            disk.commit(path, withdraw=[group])  # what readers know of its arrays may no longer be true
             replace(desk / "new", there)
         finally:
             clear(desk, there)
-        disk.finish(path)
-    return there
+        disk.commit(path, group)
+    return traits
+
+
+def stored(path: Place, group: str) -> xr.Dataset | None:
+    """The traits of a group as they lie on disk, or None."""
+    return disk.read_group(path, group, committed=False).load() if exists(path / group) else None
+
+
+def synced(traits: xr.Dataset, like: xr.Dataset) -> xr.Dataset:
+    """Traits that were read from, or saved to, the same state of the store as others."""
+    return traits.assign_attrs({name: like.attrs[name] for name in _SYNC if name in like.attrs})
+
+
+def _with_theirs(theirs: xr.Dataset | None, mine: xr.Dataset) -> xr.Dataset:
+    """Traits with the edits of both, where somebody saved since `mine` were read."""
+    if theirs is None or theirs.attrs.get("revision") == mine.attrs.get("revision"):
+        return mine
+    if theirs.attrs.get("found") != mine.attrs.get("found"):
+        raise ValueError(_refusal(mine, "other traits were found and saved under this name"))
+    known, mine_now, theirs_now = int(mine.attrs.get("saved_edits", 0)), edit.history(mine), edit.history(theirs)
+    if mine_now[:known] != theirs_now[:known]:
+        raise ValueError(_refusal(mine, "an edit was taken back here or there that the other still has"))
+    added, regions_moved = mine_now[known:], any(e["edit"] in ("merge", "split") for e in theirs_now[known:])
+    found = theirs.assign_attrs({k: v for k, v in mine.attrs.items() if k == "store"})
+    for entry in added:
+        try:
+            found = _repeat(found, entry, regions_moved=regions_moved)
+        except ValueError as error:
+            raise ValueError(_refusal(mine, f"your edit ({_told(entry)}) does not go with it: {error}")) from error
+    return found
+
+
+def _repeat(traits: xr.Dataset, entry: dict[str, Any], *, regions_moved: bool) -> xr.Dataset:
+    """Do again what an entry of the history tells of."""
+    if entry["edit"] == "rename":
+        return edit.rename(traits, entry["trait"], entry["name"])
+    if entry["edit"] == "merge":
+        return edit.merge(traits, entry["traits"], entry["name"])
+    if entry["edit"] == "mark_background":
+        return edit.mark_background(traits, entry["trait"], entry["background"])
+    if regions_moved:
+        raise ValueError("the regions that were split off have other numbers now.")
+    return edit.split(traits, None, entry["regions"], name=entry["name"])
+
+
+def _told(entry: dict[str, Any]) -> str:
+    names = entry.get("traits") or [entry.get("trait")]
+    return f"{entry['edit']} {', '.join(map(repr, names))}"
+
+
+def _refusal(traits: xr.Dataset, why: str) -> str:
+    name = group_of(traits).partition("/")[2]
+    return (
+        f"Somebody else saved these traits meanwhile, and {why}. Nothing was written. Read theirs with "
+        f"study.finerkit.trait({name!r}) and edit these, or keep yours with traits.to_netcdf('mine.nc')."
+    )
 
 
 def store_path(traits: xr.Dataset) -> Place | None:
     """Where the study lies that traits say they are of; it may be gone."""
-    return place(traits.attrs["study"]) if traits.attrs.get("study") else None
+    return place(traits.attrs["store"]) if traits.attrs.get("store") else None
 
 
 def group_of(traits: xr.Dataset) -> str:
-    """Name of their group in the study."""
-    return f"traits/{slug(str(traits.attrs.get('name') or traits.attrs['target']))}"
+    """Name of their group in the study: the one they were given, or target and references."""
+    name = str(traits.attrs.get("name", ""))
+    return f"traits/{slug(name) if name else file_stem(target_of(traits), references_of(traits))}"

@@ -1,4 +1,4 @@
-"""Does a trait go with sex, site or season: a phenotype table and a column enter; effects and p-values leave."""
+"""Test whether a trait goes with sex, site, season or any other column of the user's table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from finerkit.columns import column_of
 from finerkit.names import resolve
+from finerkit.roles import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +27,7 @@ def test_traits(
     traits
         From `finerkit.find_traits`.
     by
-        Column of the study's table. Text and booleans are groups; numbers (or dates) are correlated.
+        Column of the study's table, by its name there. Text and booleans are groups; numbers (or dates) are correlated.
     species
         Photos of which species to use; default: the target's.
     permutations
@@ -46,11 +48,10 @@ def test_traits(
     ValueError
         If there is no such column, or it does not vary.
     """
-    columns = [str(v) for v in traits.data_vars if traits[v].dims == ("image",) and v not in ("remainder", "margin")]
-    by = resolve(by, columns, "metadata column")
-    wanted = traits.attrs["target"] if species is None else resolve(species, traits["species"].values)
+    column = column_of(traits, by)
+    wanted = target_of(traits) if species is None else resolve(species, traits["species"].values)
     rows = (traits["true_species"].values == wanted) & traits["trait_evidence"].notnull().all("trait").values
-    values, known = _column(traits[by].values)
+    values, known = _column(traits[column].values)
     rows &= known
     evidence, values = traits["trait_evidence"].values[rows], values[rows]
     groups = np.unique(values)

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from finerkit.evidence import contrast
 from finerkit.figures.panels import display_photo, shown
+from finerkit.roles import target_of
 from finerkit.traits.cells import strong_cells
 from finerkit.widgets.paint import Place, paint, tables
 
@@ -49,7 +50,7 @@ def strength_snapshot(explorer: StrengthExplorer) -> Image.Image:
             )
         )
     references = ", ".join(shown(r) for r in explorer.references)
-    return sheet(tiles, f"{shown(explorer.pair.attrs['target'])} against {references}, strength {explorer.strength:g}")
+    return sheet(tiles, f"{shown(target_of(explorer.pair))} against {references}, strength {explorer.strength:g}")
 
 
 def shown_cells(values: np.ndarray, share: float, signed: bool) -> np.ndarray:

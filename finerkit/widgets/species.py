@@ -14,15 +14,13 @@ from finerkit.names import resolve
 from finerkit.pairs import typed_names
 from finerkit.similarity import MEASURES, head_species, similar_species, similarity_rows
 from finerkit.similarity_tree import SimilarityTree, similarity_tree
-from finerkit.store import as_study
+from finerkit.study import as_study
 from finerkit.widgets.base import Explorer, one_of
 from finerkit.widgets.exemplars import Exemplar, exemplars
 from finerkit.widgets.photos import jpeg
 from finerkit.widgets.species_snapshot import heat_colours, species_snapshot
 
 if TYPE_CHECKING:
-    import os
-
     import xarray as xr
     from PIL import Image
 
@@ -60,7 +58,7 @@ class SpeciesExplorer(Explorer):
     Parameters
     ----------
     study
-        From `finerkit.analyze`, or its path.
+        From `finerkit.analyze` or `finerkit.open_study`.
     **state
         First values of the attributes below.
 
@@ -104,7 +102,7 @@ class SpeciesExplorer(Explorer):
     _map = t.Dict().tag(sync=True)
     _photos = t.Dict().tag(sync=True)
 
-    def __init__(self, study: xr.DataTree | str | os.PathLike[str], **state: Any) -> None:
+    def __init__(self, study: xr.DataTree, **state: Any) -> None:
         self._study = as_study(study)
         self._names = head_species(self._study)
         self._measures = _answerable(self._study, self._names)
@@ -226,7 +224,7 @@ class SpeciesExplorer(Explorer):
         """A species of the most similar pair, of those with photos if it can be; of very many, the most mistaken."""
         if by not in self._measures:
             return self._names[0]
-        seen = self._study["species"]["count"].values > 0
+        seen = self._study["species"]["n_photos"].values > 0
         if self._is_whole:
             values = self._map_scores(by, "").values.copy()
             np.fill_diagonal(values, np.nan)
@@ -289,7 +287,7 @@ class SpeciesExplorer(Explorer):
         own, taken, number, _ = answers
         return {
             "species": self._names,
-            "photos": self._study["species"]["count"].values.astype(int).tolist(),
+            "photos": self._study["species"]["n_photos"].values.astype(int).tolist(),
             "judged": answers.judged().astype(int).tolist(),
             "right": answers.right().astype(int).tolist(),
             "mistakes": np.stack([own, taken, number], 1)[own != taken].tolist(),
@@ -329,7 +327,7 @@ class SpeciesExplorer(Explorer):
 
 def _answerable(study: xr.DataTree, names: list[str]) -> list[str]:
     """Measures that tell at least two species apart; of very many species, some of those with photos are tried."""
-    seen = [n for n, photos in zip(names, study["species"]["count"].values, strict=True) if photos > 0]
+    seen = [n for n, photos in zip(names, study["species"]["n_photos"].values, strict=True) if photos > 0]
     tried = names if len(names) <= WHOLE else [*seen, *names][:3]
     found, reasons = [], []
     for by in MEASURES:

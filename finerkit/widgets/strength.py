@@ -13,6 +13,7 @@ from finerkit.figures.colours import DIVERGING, SEQUENTIAL
 from finerkit.figures.panels import shown
 from finerkit.names import resolve
 from finerkit.pairs import as_pair, typed_names
+from finerkit.roles import references_of, target_of
 from finerkit.widgets.base import Explorer, number, one_of
 from finerkit.widgets.paint import tables
 from finerkit.widgets.photos import LARGEST, jpeg
@@ -116,7 +117,7 @@ class StrengthExplorer(Explorer):
 
     def __init__(self, pair: xr.Dataset, **state: Any) -> None:
         self._pair = as_pair(pair)
-        names = [str(n) for n in np.atleast_1d(self._pair.attrs["references"])]
+        names = references_of(self._pair)
         self._ids = self._pair["image"].values.astype(str)
         self._rows = {name: i for i, name in enumerate(self._ids)}
         state = {"references": names, "objective": self._pair.attrs.get("objective", "mean")} | state
@@ -174,7 +175,7 @@ class StrengthExplorer(Explorer):
 
     @t.validate("references")
     def _check_references(self, proposal: t.Bunch) -> list[str]:
-        known = [str(n) for n in np.atleast_1d(self._pair.attrs["references"])]
+        known = references_of(self._pair)
         wanted = typed_names(proposal["value"]) or []
         if not wanted:
             raise t.TraitError(
@@ -220,15 +221,15 @@ class StrengthExplorer(Explorer):
     # --- what travels to the browser ---
 
     def _describe(self, references: list[str]) -> dict[str, Any]:
-        attrs = self._pair.attrs
+        attrs, target = self._pair.attrs, target_of(self._pair)
         return {
-            "target": str(attrs["target"]),
+            "target": target,
             "references": references,
             "photos": len(self._ids),
             "additive": bool(attrs.get("additive")),
             "only_scales": bool(attrs.get("strength_only_scales")),
             "method": str(attrs.get("method", "")),
-            "title": f"What tells {shown(str(attrs['target']))} from its look-alikes",
+            "title": f"What tells {shown(target)} from its look-alikes",
         }
 
     def _turn(self, _change: Any = None) -> None:
@@ -242,7 +243,7 @@ class StrengthExplorer(Explorer):
         if (images, self.tile) == (self._page.get("images"), self._page.get("tile")):
             return
         part = self._pair.isel(image=rows)
-        names = [str(self._pair.attrs["target"]), *self._about["references"]]
+        names = [target_of(self._pair), *self._about["references"]]
         evidence = part["evidence"].sel(species=names).transpose("image", "species", "y", "x").values
         sizes = np.stack([part["width"].values, part["height"].values], 1).astype(int).tolist()
         self._page = {
@@ -272,14 +273,14 @@ class StrengthExplorer(Explorer):
         weights = reference_weights(self._pair, self.objective, self.references)
         logit = self._pair[logits]
         against = (weights * logit.sel(species=self.references)).sum("species", skipna=False)
-        return (logit.sel(species=self._pair.attrs["target"]) - against).values
+        return (logit.sel(species=target_of(self._pair)) - against).values
 
     def _closest_call(self) -> np.ndarray:
         """Lead of the target over its strongest reference, in logits; below 0 the photo would be taken for it."""
         logits = "logit_cross_validated" if "logit_cross_validated" in self._pair else "logit"
         logit = self._pair[logits]
         rival = logit.sel(species=self.references).max("species", skipna=False)
-        return (logit.sel(species=self._pair.attrs["target"]) - rival).values
+        return (logit.sel(species=target_of(self._pair)) - rival).values
 
     def _enlarge(self, _change: Any = None) -> None:
         image = self.enlarged

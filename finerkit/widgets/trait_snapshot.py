@@ -1,4 +1,4 @@
-"""A still picture of a trait explorer: the widget enters; rows of crops with numbers, and the map of regions, leave."""
+"""Draw a still picture of a trait explorer: rows of crops with numbers, and the map of regions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from finerkit.figures.words import share
+from finerkit.roles import target_of
 from finerkit.widgets.trait_state import colour
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def _words(r: dict[str, Any]) -> str:
         return "unknown" if value is None else f"{value:.0%}"
 
     words = [
-        f"{percent(r['share'])} of the margin",
+        share(np.nan if r["share"] is None else r["share"]),
         f"in {percent(r['prevalence'])} of the photos",
         f"in {percent(r['elsewhere'])} of the references'",
     ]
@@ -70,7 +72,7 @@ def _map(draw: ImageDraw.ImageDraw, explorer: TraitExplorer, frame: tuple[int, i
     traits, at = explorer.traits, explorer.places
     if not len(at):
         return
-    own = traits["true_species"].values == traits.attrs["target"]
+    own = traits["true_species"].values == target_of(traits)
     own = own[traits.indexes["image"].get_indexer(traits["region_image"].values)]
     low, high = at.min(0), at.max(0)
     scale = min((right - left - 24) / max(high[0] - low[0], 1e-9), (bottom - top - 24) / max(high[1] - low[1], 1e-9))

@@ -1,4 +1,4 @@
-"""What of traits travels to the browser: traits, and which of them are looked at, enter; small plain values leave."""
+"""Prepare what of traits travels to the browser: small plain values."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from finerkit.figures.colours import CATEGORIES
 from finerkit.figures.panels import display_photo
+from finerkit.roles import references_of, target_of
 from finerkit.traits.crops import around, exemplar_regions
 from finerkit.traits.edit import names_of
 from finerkit.widgets.photos import LARGEST, encoded, jpeg
@@ -35,7 +36,7 @@ class Photos:
 
     def __init__(self, traits: xr.Dataset, images: xr.Dataset) -> None:
         ids = traits["image"].values.astype(str)
-        sizes = traits["geometry"].sel(measure=["width", "height"]).values.astype(int)
+        sizes = np.stack([traits["width"].values, traits["height"].values], 1).astype(int)
         self.paths = dict(zip(ids, images["path"].sel(image=ids).values.astype(str), strict=True))
         self.sizes = {image: (int(w), int(h)) for image, (w, h) in zip(ids, sizes, strict=True)}
         self.species = dict(zip(ids, traits["true_species"].values.astype(str), strict=True))
@@ -50,7 +51,7 @@ def colour(k: int) -> str:
 def row(traits: xr.Dataset, photos: Photos, k: int, count: int) -> dict[str, Any]:
     """One trait: its name and numbers, and crops of the photos that show it best."""
     one = traits.isel(trait=k)
-    kin = np.isin(traits["true_species"].values.astype(str), list(traits.attrs["references"]))
+    kin = np.isin(traits["true_species"].values.astype(str), references_of(traits))
     elsewhere = traits["shows"].values[kin & traits["margin"].notnull().values, k]
     return {
         "trait": k,
@@ -114,13 +115,11 @@ def enlarged(traits: xr.Dataset, photos: Photos, image: str) -> dict[str, Any]:
 
 def matrix(traits: xr.Dataset) -> dict[str, Any]:
     """Prevalence of each trait in each species: the target first, then the references, then others by name."""
-    first = [traits.attrs["target"], *traits.attrs["references"]]
     species = [str(s) for s in traits["species"].values]
-    ordered = [s for s in first if s in species] + [s for s in species if s not in first]
-    values = traits["prevalence_by_species"].sel(species=ordered).transpose("trait", "species").values
-    counts = [int((traits["true_species"].values == s).sum()) for s in ordered]
+    values = traits["prevalence_by_species"].transpose("trait", "species").values
+    counts = [int((traits["true_species"].values == s).sum()) for s in species]
     return {
-        "species": ordered,
+        "species": species,
         "photos": counts,
         "traits": names_of(traits),
         "values": [[known(v) for v in r] for r in values],
@@ -129,7 +128,7 @@ def matrix(traits: xr.Dataset) -> dict[str, Any]:
 
 def points(traits: xr.Dataset, at: np.ndarray) -> dict[str, Any]:
     """Regions as points, packed: 13 bytes each."""
-    own = traits["true_species"].values == traits.attrs["target"]
+    own = traits["true_species"].values == target_of(traits)
     of_target = own[traits.indexes["image"].get_indexer(traits["region_image"].values)]
     return {
         "xy": at.astype("<f4").tobytes(),

@@ -12,10 +12,11 @@ import traitlets as t
 
 from finerkit.figures.words import shown
 from finerkit.names import resolve
-from finerkit.store import study_of
+from finerkit.roles import references_of, target_of
+from finerkit.study import study_of
 from finerkit.traits import edit
 from finerkit.traits.regroup import as_traits
-from finerkit.traits.saving import group_of, save, store_path
+from finerkit.traits.saving import group_of, save, store_path, synced
 from finerkit.widgets.base import Explorer, one_of
 from finerkit.widgets.projection import PROJECTIONS, available, follow, project
 from finerkit.widgets.trait_snapshot import trait_snapshot
@@ -43,7 +44,7 @@ class TraitExplorer(Explorer):
     Parameters
     ----------
     traits
-        From `finerkit.find_traits`, or ``study["traits/..."]``.
+        From `finerkit.find_traits`, or ``study.finerkit.trait("...")``.
     study
         Where the study of the traits cannot be found.
     **state
@@ -104,9 +105,7 @@ class TraitExplorer(Explorer):
     _picked = t.List().tag(sync=True)
     _photo = t.Dict().tag(sync=True)
 
-    def __init__(
-        self, traits: xr.Dataset, study: xr.DataTree | str | os.PathLike[str] | None = None, **state: Any
-    ) -> None:
+    def __init__(self, traits: xr.Dataset, study: xr.DataTree | None = None, **state: Any) -> None:
         self._data = self._first = as_traits(traits)
         self._refuse_unknown(state, fixed=("edits",))
         self._photos = Photos(self._data, study_of(self._data, study)["images"].to_dataset())
@@ -177,14 +176,22 @@ class TraitExplorer(Explorer):
             raise ValueError(
                 "There is nothing to undo: no edit was made with this explorer. fk.find_traits(...) starts afresh."
             )
-        self._become(self._before.pop(), remember=False)
+        self._become(synced(self._before.pop(), self._data), remember=False)
 
     def save(self) -> Path:
-        """Write the traits into their study, as a whole or not at all; returns the group's folder."""
-        place = save(self._data)
-        self._saved = True
+        """Write the traits into their study, as a whole or not at all; returns the group's folder.
+
+        Where somebody else saved edits meanwhile, `traits` has both from then on, or an error says what does not go
+        together; undo begins anew.
+        """
+        saved = save(self._data)
+        merged = len(edit.history(saved)) != len(edit.history(self._data))
+        self._data, self._saved = saved, True
+        if merged:
+            self._before.clear()
+            self._show_anew()
         self._send_about()
-        return place
+        return store_path(saved) / group_of(saved)
 
     def snapshot(self) -> Image.Image:
         """The traits with their crops and numbers, and the map of regions, as they are now."""
@@ -215,11 +222,7 @@ class TraitExplorer(Explorer):
             self._before.append(self._data)
         self._data = traits
         self._saved = False if self._can_save() else None
-        with self.hold_sync():  # the browser never sees points of one state with names of another
-            self.regions, self.region = [], -1
-            self.ticked = [name for name in self.ticked if name in edit.names_of(traits)]
-            self._tell()
-            self._enlarge()
+        self._show_anew()
         if self.autosave:
             try:
                 self.save()
@@ -228,6 +231,13 @@ class TraitExplorer(Explorer):
                     f"The edit was made, but not saved: {error} explorer.save() tries again; "
                     "explorer.autosave = False goes on without."
                 ) from error
+
+    def _show_anew(self) -> None:
+        with self.hold_sync():  # the browser never sees points of one state with names of another
+            self.regions, self.region = [], -1
+            self.ticked = [name for name in self.ticked if name in edit.names_of(self._data)]
+            self._tell()
+            self._enlarge()
 
     def _can_save(self) -> bool:
         path = store_path(self._data)
@@ -303,11 +313,11 @@ class TraitExplorer(Explorer):
         self._matrix = matrix(self._data)
 
     def _send_about(self) -> None:
-        target = str(self._data.attrs["target"])
+        target = target_of(self._data)
         self._about = {
             "title": f"Traits of {shown(target)}",
             "target": target,
-            "references": [str(r) for r in self._data.attrs["references"]],
+            "references": references_of(self._data),
             "strength": float(self._data.attrs["strength"]),
             "photos": int((self._data["true_species"].values == target).sum()),
             "names": edit.names_of(self._data),

@@ -1,0 +1,42 @@
+"""Find the files of the photos that a comparison, traits or scores are of, as their study knows them now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from finerkit import places
+from finerkit import store as disk
+from finerkit.study import moved, photo_root
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def paths_of(data: xr.Dataset) -> np.ndarray:
+    """Return where each photo of a dataset lies now (text objects, along ``image``).
+
+    Parameters
+    ----------
+    data
+        A comparison, traits or scores: anything with ``path(image)``. Where its store is there, the paths are those of
+        the study's ``/images``, so that photos that were moved are followed. The file of a photo that was replaced
+        since shows something else: its path leads nowhere.
+    """
+    own = np.atleast_1d(data["path"].values).astype(object)
+    store, rows = data.attrs.get("store"), np.atleast_1d(data["row"].values) if "row" in data.coords else np.array([-1])
+    path = places.place(store) if store and (rows >= 0).any() else None
+    if path is None or not places.exists(path) or disk.read_root(path).get("study_id") != data.attrs.get("study_id"):
+        return own.reshape(data["path"].shape)
+    here = np.flatnonzero(rows >= 0)
+    images = disk.open_group(path, "images")
+    now, ids = (images[name].oindex[rows[here]].astype(object) for name in ("path", "image"))
+    before, after = str(images.attrs.get("root", "")), photo_root(path, images.attrs)
+    for i, there, name in zip(here, now, ids, strict=True):
+        if name != np.atleast_1d(data["image"].values)[i]:
+            own[i] = f"{own[i]} (replaced since)"
+        elif not Path(own[i]).exists():
+            own[i] = moved(there, before, after)
+    return own.reshape(data["path"].shape)
