@@ -25,14 +25,14 @@ _TRAITS = (
     "trait trait_evidence shows remainder margin contrast label share_of_margin prevalence prevalence_by_species "
     "evidence_by_species exemplar exemplar_rank stability stability_curve number statistic off_animal border "
     "background position_x position_y cell_where cell_measure cell_region region region_image region_trait "
-    "region_evidence region_cells region_box region_outline region_vector side centre radius cluster cluster_trait component axis "
-    "axis_offset feature edit"
+    "region_evidence region_cells region_box region_outline region_vector side centre radius cluster cluster_trait "
+    "component axis axis_offset feature edit"
 )
 _SCORES = (
     "map_kind strength top step empty probability probability_reference mask_share trait_share relative_drop "
     "margin_drop deletion deletion_area insertion insertion_area energy pointing trait_precision trait_recall "
-    "average_precision shuffled rank_correlation half half_of mean_drop standard_error n_photos suggested held_out held_out_at_0 gain "
-    "gain_standard_error baseline place difference share p cells"
+    "average_precision shuffled rank_correlation half half_of mean_drop standard_error n_photos suggested held_out "
+    "held_out_at_0 gain gain_standard_error baseline place difference share p cells"
 )
 
 #: Names of variables and dims in all that finerkit derives from photos.
@@ -52,7 +52,7 @@ def derived_name(column: str, taken: Iterable[str] = ()) -> str:
     Returns
     -------
     str
-        The column's own name, with "table\\_" before it as often as needed.
+        The column's own name, with "table" and an underscore before it, as often as needed.
     """
     used = {name.casefold() for name in (*OURS, *taken)}
     name = column

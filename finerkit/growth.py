@@ -43,7 +43,8 @@ class Match:
     removed : numpy.ndarray
         Rows of photos that are no longer in the list, or whose file was replaced.
     lost : list of str
-        Ids of analysed photos whose content is nowhere in the list, and whose id neither.
+        Ids of analysed photos whose content is nowhere in the list; those whose file changed are among them only if
+        they are more than half.
     pending : numpy.ndarray
         Rows, of those that are there, to compute (again).
     """
@@ -96,10 +97,12 @@ def match(table: xr.Dataset, images: xr.Dataset) -> Match:
     gone = np.ones(len(ids), bool)
     gone[here] = False
     found = {c for c, usable_now in zip(now, good, strict=True) if usable_now}
-    lost = [ids[r] for r in np.flatnonzero(gone) if status[r] == "ok" and r not in renamed and then[r] not in found]
+    lost = [r for r in np.flatnonzero(gone) if status[r] == "ok" and then[r] not in found]
+    if 2 * len(renamed) <= (status == "ok").sum():  # else these are other photos of the same names, by mistake perhaps
+        lost = [r for r in lost if r not in renamed]
     again = np.array([status[r] not in ("ok", NOT_FINITE) for r in row[~fresh]], bool) & good[~fresh]
     removed = np.flatnonzero(gone & (status != disk.REMOVED))
-    return Match(row, len(ids), renamed, removed, lost, row[~fresh][again])
+    return Match(row, len(ids), renamed, removed, [ids[r] for r in lost], row[~fresh][again])
 
 
 def _old_id(name: str, taken: dict[str, int]) -> str:

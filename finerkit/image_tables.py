@@ -151,7 +151,7 @@ def _free_names(columns: Iterable[object]) -> list[str]:
         name = "".join(c if c.isprintable() else "_" for c in text)
         name = name.encode()[:_LONGEST_NAME].decode(errors="ignore").strip()
         name = name if name.strip(". ") else "unnamed"
-        while name.casefold() in taken or name.startswith("__"):
+        while name.casefold() in taken or re.match(r"__|\W", name):  # netCDF takes no sign at the beginning
             name = f"table_{name}"
         taken.add(name.casefold())
         names.append(name)

@@ -100,8 +100,8 @@ def slug(text: str, limit: int = 60) -> str:
     """
     plain = unicodedata.normalize("NFC", text)
     clean = plain.replace("_", "__").replace(" ", "_")
-    ambiguous = re.search(r"^[ _]|[ _][ _]|[ _]$", plain) is not None
-    if not ambiguous and re.fullmatch(r"[^\W_](?:[\w-]|\.(?![.]|$))*", clean) and len(clean) <= limit:
+    ambiguous = re.search(r"[ _][ _]|\.\.|^\W|[\W_]$|^_", plain) is not None
+    if not ambiguous and re.fullmatch(r"[\w.-]+", clean) and len(clean) <= limit:
         return clean
     safe = re.sub(r"\.{2,}", ".", re.sub(r"[^\w.-]+", "_", plain).strip("._- "))
     digest = hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:6]
@@ -111,5 +111,6 @@ def slug(text: str, limit: int = 60) -> str:
 def file_stem(target: str, references: Iterable[str]) -> str:
     """Name the files, and the traits, of a comparison: target and references."""
     names = list(references)
-    joined = ",".join([*names, ""]) if any("-" in n for n in names) else "-".join(names)  # commas make `slug` add a hash
+    told_apart = not any("-" in name for name in names)
+    joined = "-".join(names) if told_apart else ",".join([*names, ""])  # commas make `slug` add a hash
     return f"{slug(target, 50)}-vs-{slug(joined, 70)}"

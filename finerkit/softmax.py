@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from finerkit.blocks import Embedding
 
 #: A fit ends where no slope, in the variables of `_evener`, is larger than this times the root of the number of photos:
-#: so grow the slopes of logits that are equally wrong. Logits of few weights are then within .3 % of their spread of the
-#: optimum's in each photo; those of many weights within .6 % (root mean square), which is what float32 allows.
+#: so grow the slopes of logits that are equally wrong. Logits by few weights are then within half a percent of their
+#: spread of the optimum's in each photo, those by many weights (root mean square) within .6 %.
 _SETTLED, _SETTLED_LARGE = 5e-7, 1e-5
+
+#: Largest slope at which rounding to float32 may end a fit of many weights before that.
+_ROUNDING = 0.05
 
 #: Pairs of steps and gradients that L-BFGS remembers; each is twice as large as the weights.
 _HISTORY = 6
@@ -71,7 +74,7 @@ def fit_softmax(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     shape = int(problem.classes.max()) + 1, problem.embedding.shape[1]
     size = shape[0] * (shape[1] + 1)
     flat, slope, enough = (_fit_small if size <= _SMALL else _fit_large)(problem, shape)
-    if slope > 5 * enough:
+    if slope > enough:
         warnings.warn(
             f"The species head did not converge in {_MOST_STEPS} steps; its logits may be off. Try "
             "head='nearest_mean', or a smaller C.",
@@ -100,7 +103,7 @@ def _fit_small(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, fl
     enough = _SETTLED * (len(problem.rows) / max(1, problem.C)) ** 0.5  # a weak penalty is felt late
     options = {"gtol": enough, "ftol": 0, "maxcor": _HISTORY, "maxiter": _MOST_STEPS}
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
-    return weights(found.x).cpu().numpy(), float(np.abs(found.jac).max()), enough
+    return weights(found.x).cpu().numpy(), float(np.abs(found.jac).max()), 5 * enough
 
 
 def _fit_large(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, float, float]:
@@ -109,7 +112,6 @@ def _fit_large(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, fl
     The variables are not the weights but what `_evener` makes weights of.
     """
     even = _evener(problem, shape, torch.float32)
-    enough = max(_SETTLED_LARGE * len(problem.rows) ** 0.5, 1e-3)
     flat = torch.zeros(shape[0] * (shape[1] + 1), device=_device())
     unit = 1.0
 
@@ -125,11 +127,11 @@ def _fit_large(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, fl
         max_iter=_MOST_STEPS,
         history_size=_HISTORY,
         line_search_fn="strong_wolfe",
-        tolerance_grad=enough,
+        tolerance_grad=_SETTLED_LARGE * len(problem.rows) ** 0.5,
         tolerance_change=0,
     )
     optimiser.step(closure)
-    return even(flat * unit).cpu().numpy(), float(flat.grad.abs().max()), enough
+    return even(flat * unit).cpu().numpy(), float(flat.grad.abs().max()), _ROUNDING
 
 
 def _evener(problem: Problem, shape: tuple[int, int], dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:

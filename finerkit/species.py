@@ -28,7 +28,7 @@ _TOLERANCE = 1e-7
 _MOST_STEPS = 200
 
 #: Photos x features x species up to which scikit-learn is the quicker: at 10,000 x 1,280 x 20 it takes 6 s and a fit in
-#: blocks 5 s, at x 50 21 s and 5 s, at x 200 81 s and 14 s.
+#: blocks 5 s, at x 50 21 s and 5 s, at x 200 81 s and 16 s.
 _QUICK = 2**28
 
 #: Numbers of a head (species x features) above which it is kept in float32.

@@ -134,12 +134,23 @@ def _tree(groups: dict[str, xr.Dataset], source: str | None) -> xr.DataTree:
 
 
 def _recover_traits(path: Place) -> list[Place]:
-    """Bring back traits that a process was replacing when it was killed; returns those that cannot be read yet."""
-    if left := places.interrupted(path / "traits"):
+    """Bring back traits that a process was saving when it was killed; returns those that cannot be read yet."""
+    folder = path / "traits"
+    left = places.interrupted(folder)
+    if left or _unlisted_traits(path):
         with suppress(OSError), writing(path):  # read-only, or somebody is at it: the others can be read
             for traits in left:
                 places.recover(traits)
+            disk.commit(path, *_unlisted_traits(path))
     return [traits for traits in left if places.is_between(traits)]
+
+
+def _unlisted_traits(path: Place) -> list[str]:
+    """Traits on disk that readers do not see: saving them was interrupted at its last step."""
+    if not places.exists(path / "traits"):
+        return []
+    here = {f.name for f in (path / "traits").iterdir() if not f.name.startswith(".") and (f / "zarr.json").exists()}
+    return [f"traits/{name}" for name in sorted(here - set(disk.listed(path, "traits")))]
 
 
 def _is_shown(name: str, data: xr.Dataset, between: set[str]) -> bool:
@@ -288,6 +299,11 @@ def study_of(data: xr.Dataset, study: xr.DataTree | None = None) -> xr.DataTree:
     if study is None:
         if not data.attrs.get("store"):
             raise ValueError("This dataset does not say which study it belongs to: pass study=...")
+        if not places.exists(places.place(data.attrs["store"])):
+            raise FileNotFoundError(
+                f"The study of this dataset is no longer at {data.attrs['store']!r}. Where it was moved: pass "
+                "study=fk.open_study('new place')."
+            )
         study = open_study(data.attrs["store"])
     study = as_study(study)
     mine, theirs = Identity.from_attrs(data.attrs), study.finerkit.identity

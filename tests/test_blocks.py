@@ -122,8 +122,8 @@ def test_embeddings_that_do_not_vary_give_a_head_without_weights(monkeypatch):
     assert np.ptp(head.bias) == 0
 
 
-@pytest.mark.parametrize(("small", "saved"), [(0, 1.5), (10**9, 1.3)])
-def test_embeddings_that_vary_unevenly_take_few_passes(uneven, monkeypatch, small, saved):
+@pytest.mark.parametrize("small", [0, 10**9])
+def test_embeddings_that_vary_unevenly_take_few_passes(uneven, monkeypatch, small):
     X, classes = uneven
     monkeypatch.setattr(softmax, "_SMALL", small)
     monkeypatch.setattr(softmax, "_MOST_STEPS", 3000)  # to count them all
@@ -134,7 +134,7 @@ def test_embeddings_that_vary_unevenly_take_few_passes(uneven, monkeypatch, smal
     loss.reset_mock()
     monkeypatch.setattr(softmax, "_evener", lambda *_: lambda flat: flat.clone())
     fit_softmax(problem)
-    assert loss.call_count > saved * passes
+    assert loss.call_count > 1.3 * passes
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -181,7 +181,8 @@ def test_one_rule_says_what_is_done_in_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(blocks, "MEMORY", 8 * X.size)
     assert isinstance(blocks.rows_of(array, tmp_path), np.ndarray)
     monkeypatch.setattr(blocks, "MEMORY", 8 * X.size - 1)
-    assert isinstance(spool := blocks.rows_of(array, tmp_path), blocks.Spool)
+    spool = blocks.rows_of(array, tmp_path)
+    assert isinstance(spool, blocks.Spool)
     np.testing.assert_array_equal(spool[np.arange(40)], X)
     assert species.fit_head(X, images.species.values).fitted_in == "blocks"  # which takes more than the embeddings
 

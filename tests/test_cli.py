@@ -2,10 +2,12 @@
 
 import pandas as pd
 import pytest
+import xarray as xr
 from samples import SPECIES, write_photos
 
 import finerkit as fk
 from finerkit.cli import main
+from finerkit.report import accuracy_words
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +89,16 @@ def test_version_and_help(capsys):
     help_text = capsys.readouterr().out
     for verb in ("demo", "analyze", "compare", "traits", "guide"):
         assert verb in help_text
+
+
+@pytest.mark.parametrize(
+    ("attrs", "words"),
+    [
+        ({}, ""),
+        ({"accuracy": float("nan"), "chance_level": 0.5}, "could not be judged"),
+        ({"accuracy": 0.9584, "chance_level": 0.25}, "0.958 (guessing the commonest species: 0.250)"),
+    ],
+)
+def test_accuracy_stands_beside_guessing(attrs, words):
+    study = xr.DataTree.from_dict({"species": xr.Dataset(attrs=attrs)})
+    assert accuracy_words(study) == words

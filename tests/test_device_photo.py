@@ -205,18 +205,6 @@ def test_a_study_says_its_decoder_and_keeps_to_it(tmp_path, model):
         fk.analyze(images, other, tmp_path / "s.zarr", folds=2, progress=False)
 
 
-def test_a_study_that_does_not_say_was_decoded_by_pillow(tmp_path):
-    model = fk.load_model("resnet18", SIDE, "cpu", pretrained=False)
-    images = fk.read_images(write_photos(tmp_path / "photos", per_species=3), progress=False)
-    study = fk.analyze(images, model, tmp_path / "s.zarr", folds=2, progress=False)
-    identity = {k: v for k, v in study.attrs["identity"].items() if k != "decoder"}
-    disk.write_root(tmp_path / "s.zarr", identity=identity)
-    again = fk.analyze(images, model, tmp_path / "s.zarr", folds=2, progress=False)
-    assert again["features"]["embedding"].equals(study["features"]["embedding"])
-    del again.attrs["decoder"]
-    assert fk.compare(again, SPECIES[0], model=model, progress=False).attrs["decoder"] == "pillow"
-
-
 @pytest.fixture
 def unknown():
     device_photo.check_torchcodec.cache_clear()

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from finerkit.image_tables import read_table, table_entries
-from finerkit.images import _column
+from finerkit.images import column
 
 REFUSED = re.compile(
     r"'t\.\w+' (is not UTF-8 text: save it as 'CSV UTF-8'|cannot be read as a table: .)"
@@ -54,7 +54,7 @@ def check(entries):
         return
     assert list(entries.columns[:3]) == ["path", "image", "species"]
     assert all(isinstance(v, str) for c in ("path", "image", "species") for v in entries[c])
-    columns = {name: _column(entries[name]) for name in entries.columns[3:]}
+    columns = {name: column(entries[name]) for name in entries.columns[3:]}
     assert len(columns) == entries.shape[1] - 3  # names are distinct
     assert all(v.dtype.kind in "biufMO" and v.shape == (len(entries),) for v in columns.values())
     assert all(isinstance(x, str) for v in columns.values() if v.dtype == object for x in v)
@@ -90,7 +90,7 @@ def test_text_that_looks_like_a_table(tmp_path, header, rows, separator, end, en
 def test_any_column_names(tmp_path, names, rows):
     frame = pd.DataFrame([[f"{i}"] * (len(names) + 2) for i in range(rows)], columns=["file", "species", *names])
     entries = table_entries(frame, "species", "file")
-    data = xr.Dataset({n: ("image", _column(entries[n])) for n in entries.columns if n != "image"})
+    data = xr.Dataset({n: ("image", column(entries[n])) for n in entries.columns if n != "image"})
     kept = [str(n) for n in data.data_vars]
     assert len({n.casefold() for n in kept}) == len(names) + 2
     assert all(n.strip(". ") and len(n.encode()) <= 200 and n.isprintable() and not set(n) & set("/\\") for n in kept)
@@ -101,7 +101,7 @@ def test_columns_with_names_that_no_folder_can_have_are_stored(tmp_path):
     frame = pd.DataFrame([["1.png", "A", *range(len(names))]], columns=["file", "species", *names])
     entries = table_entries(frame, None, None)
     columns = entries.columns[3:]
-    data = xr.Dataset({n: ("image", _column(entries[n])) for n in columns})
+    data = xr.Dataset({n: ("image", column(entries[n])) for n in columns})
     data.to_zarr(tmp_path / "x.zarr", zarr_format=3, consolidated=False)
     back = xr.open_zarr(tmp_path / "x.zarr", consolidated=False).load()
     assert [back[n].item() for n in columns] == list(range(len(names)))
@@ -143,6 +143,6 @@ def parquet(frame):
 )
 def test_columns_of_every_type_can_be_stored(values, tmp_path):
     entries = table_entries(pd.DataFrame({"file": ["1", "2"], "species": ["A", "B"], "x": values}), None, None)
-    data = xr.Dataset({"x": ("image", _column(entries["x"]))})
+    data = xr.Dataset({"x": ("image", column(entries["x"]))})
     data.to_zarr(tmp_path / "x.zarr", zarr_format=3, consolidated=False)
     xr.testing.assert_identical(xr.open_zarr(tmp_path / "x.zarr", consolidated=False).load(), data)

@@ -16,7 +16,7 @@ from PIL import Image
 import finerkit as fk
 from finerkit.images import PhotoWarning, usable, warn_unusable
 
-OURS = {"species", "path", "width", "height", "status", "fingerprint", "sha256", "duplicate_of"}
+OURS = {"species", "path", "width", "height", "status", "fingerprint", "sha256", "duplicate_of", "file"}
 
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 
@@ -69,7 +69,7 @@ def test_folder_of_species_folders(tmp_path):
         "loose.png": "",
     }
     assert set(images.data_vars) == OURS
-    assert [images[v].dims for v in images.data_vars] == [("image",)] * 8
+    assert [images[v].dims for v in images.data_vars] == [("image",)] * 9
     assert images.width.values.tolist() == [8] * 4
     assert images.height.values.tolist() == [6] * 4
     assert usable(images).all()

@@ -1,4 +1,4 @@
-"""Figures: comparisons, traits, scores and studies enter; figures for screens and print leave. Never imports torch."""
+"""Draw comparisons, traits, scores and studies, for screens and print. Never imports torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colour maps: a name enters; perceptually even colours with rising opacity leave, the same for screen and print."""
+"""Make perceptually even colours with rising opacity, the same for screen and print."""
 
 from __future__ import annotations
 

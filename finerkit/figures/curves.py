@@ -95,7 +95,7 @@ def curves_of(scores: xr.Dataset, metrics: str | Iterable[str] | None, *, top: f
     if not isinstance(scores, xr.Dataset) or not {"image", "map_kind"} <= set(scores.dims):
         raise TypeError(
             "score_curves draws what fk.score(...) returns, photo by photo: a Dataset with dims image and map_kind. "
-            f"Got a {type(scores).__name__}{f' with dims {tuple(scores.dims)}' if hasattr(scores, 'dims') else ''} instead."
+            f"Got a {type(scores).__name__}{f' with dims {tuple(scores.dims)}' if hasattr(scores, 'dims') else ''}."
         )
     scores = scores if "strength" in scores.dims else scores.expand_dims("strength")
     known = [n for n, v in scores.data_vars.items() if set(v.dims) >= _PER_MAP and n != "empty"]

@@ -1,4 +1,4 @@
-"""Score curves on paper: what they show enters; a matplotlib figure, laid out in millimetres, leaves."""
+"""Draw score curves on paper, with matplotlib, laid out in millimetres."""
 
 from __future__ import annotations
 

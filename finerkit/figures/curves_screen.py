@@ -1,4 +1,4 @@
-"""Score curves on screen: what they show enters; a plotly figure leaves."""
+"""Draw score curves on screen, with plotly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Equal panels on screen: titles enter; an empty plotly figure and the row and column of each panel leave."""
+"""Lay out equal panels on screen, with plotly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contrast grid: a comparison enters; a plotly figure that can also be saved for print leaves."""
+"""Draw the contrast grid: photos against comparison strengths."""
 
 from __future__ import annotations
 

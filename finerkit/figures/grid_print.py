@@ -1,4 +1,4 @@
-"""Tiles on paper: lines of photos with maps enter; a matplotlib figure, laid out in millimetres, leaves."""
+"""Draw tiles on paper, with matplotlib, laid out in millimetres."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tiles on screen: lines of photos with maps enter; a plotly figure leaves."""
+"""Draw tiles on screen: lines of photos with maps, with plotly."""
 
 from __future__ import annotations
 

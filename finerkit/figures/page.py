@@ -1,4 +1,4 @@
-"""A page: places in millimetres from its upper left corner enter; matplotlib axes and texts leave."""
+"""Place matplotlib axes and texts on a page, in millimetres from its upper left corner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a contrast grid shows, before it is drawn: a comparison enters; photos, values, places and words leave."""
+"""Gather what a contrast grid shows, before it is drawn: photos, values, places and words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A figure for a paper: what it shows and two ways to draw it enter; a plotly figure that saves itself leaves."""
+"""Make figures for papers: plotly figures that save themselves for print."""
 
 from __future__ import annotations
 

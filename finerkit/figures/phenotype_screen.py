@@ -1,4 +1,4 @@
-"""Phenotype boxes on screen: what they show enters; a plotly figure leaves."""
+"""Draw phenotype boxes on screen, with plotly."""
 
 from __future__ import annotations
 

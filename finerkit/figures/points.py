@@ -1,4 +1,4 @@
-"""Points side by side: the values of a group enter; places that keep them apart leave."""
+"""Place the values of a group side by side, so that points stay apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The similarity map on paper: what it shows enters; a matplotlib figure, laid out in millimetres, leaves."""
+"""Draw the similarity map on paper, with matplotlib, laid out in millimetres."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The similarity map on screen: what it shows enters; a plotly figure leaves."""
+"""Draw the similarity map on screen, with plotly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strength strip: a comparison and one of its photos enter; the photo at many strengths, side by side, leaves."""
+"""Draw the strength strip: one photo at many strengths, side by side."""
 
 from __future__ import annotations
 

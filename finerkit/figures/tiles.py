@@ -1,4 +1,4 @@
-"""How panels are laid out: a grid enters; lines of tiles, each a photo with or without a map, leave."""
+"""Lay out the panels of a grid as lines of tiles, each a photo with or without a map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exemplar sheet on paper: what it shows enters; a matplotlib figure, laid out in millimetres, leaves."""
+"""Draw the exemplar sheet on paper, with matplotlib, laid out in millimetres."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exemplar sheet on screen: what it shows enters; a plotly figure leaves."""
+"""Draw the exemplar sheet on screen, with plotly."""
 
 from __future__ import annotations
 

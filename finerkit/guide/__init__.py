@@ -1,4 +1,4 @@
-"""A guide to send: a comparison, its traits and scores enter; one self-contained interactive HTML page leaves."""
+"""Write a guide to send: one self-contained interactive HTML page."""
 
 from finerkit.guide.write import write_guide
 

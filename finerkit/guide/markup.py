@@ -1,4 +1,4 @@
-"""HTML without accidents: texts and attributes enter; markup in which every piece of text is escaped leaves.
+"""Write HTML without accidents: every piece of text is escaped.
 
 Only `Markup` counts as HTML, and only the functions here (and our own fixed texts) make it: whatever comes from names,
 files and tables is an ordinary str and is escaped on its way in.

@@ -1,4 +1,4 @@
-"""The page of a guide: sections and scripts enter; one HTML text that needs nothing from outside leaves."""
+"""Put a guide's sections and scripts together as one HTML text that needs nothing from outside."""
 
 from __future__ import annotations
 

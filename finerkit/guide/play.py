@@ -1,4 +1,4 @@
-"""The interactive part of a guide: a comparison enters; the strength explorer, for a page without kernel, leaves."""
+"""Put the strength explorer into a guide, for a page without kernel."""
 
 from __future__ import annotations
 

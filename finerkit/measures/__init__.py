@@ -1,4 +1,4 @@
-"""Measures of how good a map is: comparisons enter; Datasets of scores, baselines and a suggested strength leave."""
+"""Measure how good maps are: scores, baselines and a suggested strength."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masking: pixels of a photo and which of them to hide enter; pixels with something harmless in their place leave."""
+"""Put something harmless in the place of hidden pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps between grid, network input and photo: maps and pixels enter; upsampled maps and baseline maps leave."""
+"""Bring maps from grid to network input and photo, and make baseline maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the network loses or gains when a map's pixels are hidden: maps and pixels enter; drops and curves leave."""
+"""Measure what the network loses or gains when a map's pixels are hidden."""
 
 from __future__ import annotations
 

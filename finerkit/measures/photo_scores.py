@@ -1,4 +1,4 @@
-"""Photo by photo: a comparison, its maps and a plan enter; each photo's values, and its status, leave."""
+"""Measure a comparison photo by photo: each photo's values, and its status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a map points at the right place: maps and masks of one photo enter; energy, hits, precision, recall leave."""
+"""Measure whether a map points at the right place: energy, hits, precision, recall."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ def suggest_strength(
     xarray.Dataset
         ``mean_drop(half, strength)`` and ``standard_error(half, strength)`` of the relative drop, where ``half`` is
         "choose" or "evaluate"; ``n_photos(half)``. Scalars: ``suggested``, the strength with the largest mean over the
-        half "choose" (the smallest of equals); ``held_out`` and ``held_out_at_0``, means over the half "evaluate" at that
-        strength and at 0; ``gain``, their difference, with ``gain_standard_error`` (paired by photo).
+        half "choose" (the smallest of equals); ``held_out`` and ``held_out_at_0``, means over the half "evaluate" at
+        that strength and at 0; ``gain``, their difference, with ``gain_standard_error`` (paired by photo).
         ``baseline(map_kind)``: held-out means of "random" and "edge". Per photo: ``relative_drop(image, strength)``,
         ``half_of(image)``. Attrs as in `finerkit.score`.
 

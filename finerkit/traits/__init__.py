@@ -1,4 +1,4 @@
-"""Traits: comparisons enter; discriminative regions clustered across a species, with their statistics, leave."""
+"""Find traits: discriminative regions clustered across a species, with their statistics."""
 
 from __future__ import annotations
 

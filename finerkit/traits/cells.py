@@ -1,4 +1,4 @@
-"""Cells that argue for the target: features of photos enter; strong cells with their contribution vectors leave.
+"""Find the cells that argue for the target, with their contribution vectors.
 
 A cell's contribution vector is ``q[p] = F[p] * (w_t - g sum_d r_d w_d) / P``, channel by channel; its channels add up
 to the contrast at the cell. Two cells with similar vectors argue for the target in the same way.

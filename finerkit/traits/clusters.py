@@ -1,4 +1,4 @@
-"""Clustering: contribution vectors of cells enter; a few ways of arguing for the target, and their stability, leave."""
+"""Cluster contribution vectors of cells to a few ways of arguing for the target, and judge their stability."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where to look: a region of a trait enters; the square of its photo that shows it leaves."""
+"""Say where to look: the square of a photo that shows a region of a trait."""
 
 from __future__ import annotations
 

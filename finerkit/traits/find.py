@@ -162,7 +162,9 @@ def find_traits(
     if curve is not None:
         found["stability_curve"] = (("number", "statistic"), curve)
         found = found.assign_coords(statistic=np.array(["n_traits", "adjusted_rand", "standard_error"], object))
-    found.attrs |= origin_attrs(comparison) | ({"name": name} if name else {}) | {
+    found.attrs |= {
+        **origin_attrs(comparison),
+        **({"name": name} if name else {}),
         "strength": float(strength),
         "objective": question.objective,
         "share": share,

@@ -1,4 +1,4 @@
-"""Regions: labelled cells of photos enter; connected regions with outlines in original pixels leave."""
+"""Join labelled cells to connected regions, with outlines in original pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Widgets for notebooks: comparisons, traits and studies enter; explorers that draw in the browser leave. No torch."""
+"""Explore comparisons, traits and studies in notebooks; the browser draws. No torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all explorers share: traits enter; a widget that shows its errors, and a picture where it cannot run, leaves."""
+"""Share what all explorers do: show their errors, and a picture where they cannot run."""
 
 from __future__ import annotations
 

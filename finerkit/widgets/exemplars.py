@@ -1,4 +1,4 @@
-"""Typical photos: a study and a species enter; the few photos nearest to its prototype leave."""
+"""Choose the typical photos of a species: the few nearest to its prototype."""
 
 from __future__ import annotations
 

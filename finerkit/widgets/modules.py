@@ -1,4 +1,4 @@
-"""Browser code: the name of a module enters; one text that stands alone, imports and all, leaves.
+"""Make one text of a browser module that stands alone, imports and all.
 
 Notebooks load a module from a blob, from where it cannot import a neighbour; so neighbours are written into it.
 """

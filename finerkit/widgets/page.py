@@ -1,4 +1,4 @@
-"""Explorers on a page of their own: widgets enter; HTML that works from disk, without kernel or network, leaves."""
+"""Write explorers on a page of their own: HTML that works from disk, without kernel or network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps as coloured pixels: contrasts enter; the pixels that ``static/paint.js`` makes leave, for snapshots."""
+"""Paint maps as coloured pixels, as ``static/paint.js`` does, for snapshots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regions on a plane: their contribution vectors enter; two coordinates of each leave."""
+"""Place regions on a plane by their contribution vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Still pictures of explorers: a widget enters; what it shows now leaves, for readers who cannot run it."""
+"""Draw still pictures of explorers, for readers who cannot run them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The species explorer: a study enters; a widget to find look-alikes and take them as references leaves."""
+"""Explore which species look alike, and take some as references, in a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Still picture of the species explorer: the widget enters; map, tree and look-alikes as it shows them leave."""
+"""Draw a still picture of the species explorer: map, tree and look-alikes as it shows them."""
 
 from __future__ import annotations
 

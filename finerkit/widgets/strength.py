@@ -1,4 +1,4 @@
-"""The strength explorer: a comparison enters; a widget to sweep strength and references over its photos leaves."""
+"""Explore comparison strength and references over the photos of a comparison, in a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trait explorer: traits enter; a widget to look at them, name, merge and split them leaves. The study is kept."""
+"""Look at traits, name, merge and split them, in a notebook. The study is kept."""
 
 from __future__ import annotations
 

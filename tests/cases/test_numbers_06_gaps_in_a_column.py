@@ -50,7 +50,10 @@ def test_nothing_is_written_again(job):
 def test_it_opens_while_another_process_writes(job):
     images, model, store = job
     fk.analyze(images, model, store, progress=False)
-    code = f"import pathlib\nfrom finerkit.lock import writing\nwith writing(pathlib.Path({str(store)!r})):\n print(1, flush=True); input()"
+    code = (
+        "import pathlib\nfrom finerkit.lock import writing\n"
+        f"with writing(pathlib.Path({str(store)!r})):\n    print(1, flush=True); input()"
+    )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": os.environ | {"PYTHONWARNINGS": "ignore"}}
     with subprocess.Popen([sys.executable, "-c", code], **pipes) as holder:
         assert holder.stdout.readline().strip() == b"1"

@@ -25,7 +25,9 @@ def judged(tmp_path_factory):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         study = fk.analyze(images, model, folder / "s.zarr", groups="individual", progress=False)
-    return study, [str(w.message) for w in said if issubclass(w.category, fk.SpeciesWarning)]
+    said = [w for w in said if issubclass(w.category, fk.SpeciesWarning)]
+    assert {w.filename for w in said} == {__file__}  # the line that called it
+    return study, [str(w.message) for w in said]
 
 
 def test_its_recall_is_unknown_and_its_photos_do_not_count(judged):

@@ -9,8 +9,8 @@ from finerkit.names import file_stem, slug
 NAMES = [
     "Vanessa atalanta", "Vanessa_atalanta", "Vanessa  atalanta", "Vanessa _atalanta", "Vanessa_ atalanta",
     "Vanessa__atalanta", " Vanessa atalanta", "Vanessa atalanta ", "Vanessa-atalanta", "Vanessa/atalanta",
-    "Vanessa:atalanta", "Vanessa\tatalanta", "Vanessa.atalanta", "Vanessa..atalanta", "_", "__", " ", ".", "..", "x" * 61,
-    "x" * 62, "_Vanessa atalanta",
+    "Vanessa:atalanta", "Vanessa\tatalanta", "Vanessa.atalanta", "Vanessa..atalanta", "_", "__", " ", ".", "..",
+    "x" * 61, "x" * 62, "_Vanessa atalanta",
 ]  # fmt: skip
 
 
