@@ -93,9 +93,7 @@ def _try_to_open(
     try:
         stack.enter_context(writing(path))
         return _opened(path, group, data)
-    except BlockingIOError:
-        raise
-    except OSError as error:
+    except OSError as error:  # read-only, full, or another process or thread is at it
         warnings.warn(
             f"The comparison is kept in memory only, since the store cannot be written: {error}", stacklevel=4
         )

@@ -22,13 +22,15 @@ def compacted(path: Place) -> None:
     """
     status = disk.read_text(path, "images", "status")
     rows = np.flatnonzero(status != disk.REMOVED)
-    part = path.with_name(f".{path.name}-compact")
+    part, study_id = path.with_name(f".{path.name}-compact"), uuid.uuid4().hex
     places.remove(part)
     try:
-        disk.commit(part, **disk.read_root(path) | {"study_id": uuid.uuid4().hex, "rows": len(rows)})
+        disk.commit(part, **disk.read_root(path) | {"study_id": study_id, "rows": len(rows)})
         for group in ("images", "features", "predictions"):
             _copy_rows(path, part, group, rows)
         places.copy(path / "species", part / "species")
+        for group in ("species", "predictions"):
+            disk.make_group(part, group, study_id=study_id)
         _copy_traits(path, part, rows, len(status))
         kept = [f"traits/{name}" for name in disk.listed(path, "traits")]
         disk.commit(part, "images", "features", "predictions", "species", *kept)

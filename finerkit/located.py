@@ -1,7 +1,9 @@
-"""Find the files of the photos that a comparison, traits or scores are of, as their study knows them now."""
+"""Find the files of the photos that a comparison, traits or scores are of, and say which are not there."""
 
 from __future__ import annotations
 
+import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +11,50 @@ import numpy as np
 
 from finerkit import places
 from finerkit import store as disk
+from finerkit.images import PhotoWarning
 from finerkit.study import moved, photo_root
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import xarray as xr
+
+
+def located(data: xr.Dataset, shown: Iterable[str] | None = None) -> xr.Dataset:
+    """Return a dataset with the paths of `paths_of`.
+
+    Parameters
+    ----------
+    data
+        A comparison or traits.
+    shown
+        Ids of the photos that will be shown; by default all.
+
+    Warns
+    -----
+    PhotoWarning
+        Once, with their number and folder, if files of these photos are not there.
+    """
+    data = data.assign_coords(path=data["path"].copy(data=paths_of(data)))
+    wanted = np.ones(data["image"].size, bool) if shown is None else np.isin(data["image"].values, list(shown))
+    gone = [path for path in np.atleast_1d(data["path"].values)[wanted] if not Path(path).exists()]
+    if gone:
+        store = data.attrs.get("store") or "name.zarr"
+        warnings.warn(
+            f"{len(gone)} of {wanted.sum()} photos are not found under {_folder(gone)!r} and drawn as such. Where they "
+            f"were moved: study = fk.open_study({str(store)!r}, photos='new/folder'), and ask it again.",
+            PhotoWarning,
+            stacklevel=4,
+        )
+    return data
+
+
+def _folder(paths: list[str]) -> str:
+    folders = [os.path.dirname(path) for path in paths]  # noqa: PTH120 - the folder may not exist
+    try:
+        return os.path.commonpath(folders)
+    except ValueError:  # on several drives
+        return folders[0]
 
 
 def paths_of(data: xr.Dataset) -> np.ndarray:

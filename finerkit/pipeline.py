@@ -311,8 +311,11 @@ def _fit(job: Job, table: xr.Dataset) -> None:
         options = {k: job.settings[k] for k in ("folds", "seed", "C")}
         judged = trained(embedding, table, head, groups=job.groups, progress=job.progress, **options)
     species, fold = write_tables(path, table, judged, model_attrs(job.model))
-    made = {"head_id": _head_id(species, fold, table, head), "lesson": _lesson(job, table), "rows": len(fold)}
-    disk.commit(path, "species", "predictions", **made)
+    head_id = _head_id(species, fold, table, head)
+    identity = Identity.from_attrs(disk.read_root(path) | {"head_id": head_id})
+    for group in ("species", "predictions"):
+        disk.make_group(path, group, **identity.to_attrs())
+    disk.commit(path, "species", "predictions", head_id=head_id, lesson=_lesson(job, table), rows=len(fold))
 
 
 def _head_id(species: xr.Dataset, fold: np.ndarray, table: xr.Dataset, head: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from finerkit.columns import columns_of
+from finerkit.derived import origin_attrs
 from finerkit.evidence import contrast, reference_weights
 from finerkit.pairs import as_pair
 from finerkit.roles import target_of
@@ -71,6 +72,7 @@ def evidence_table(
         index=pd.Index(pair.image.values.astype(str), name="image"),
     )
     table.loc[logit.isnull().any("species").values, "margin"] = np.nan
+    table.attrs = origin_attrs(pair)
     return table
 
 
@@ -111,6 +113,7 @@ def phenotype_table(traits: xr.Dataset) -> pd.DataFrame:
     )
     for column in columns_of(traits):
         table[column] = traits[column].values
+    table.attrs = origin_attrs(traits)
     return table
 
 
@@ -133,7 +136,9 @@ def trait_table(traits: xr.Dataset) -> pd.DataFrame:
     table = traits[[*columns, "position_x", "position_y"]].to_dataframe()
     for species in traits["species"].values:
         table[f"prevalence: {species}"] = traits["prevalence_by_species"].sel(species=species).values
-    return table.round(3)
+    table = table.round(3)
+    table.attrs = origin_attrs(traits)
+    return table
 
 
 def spreadsheet_safe(table: pd.DataFrame) -> pd.DataFrame:

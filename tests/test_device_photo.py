@@ -14,7 +14,6 @@ from samples import SPECIES, write_photos
 
 import finerkit as fk
 from finerkit import device_photo
-from finerkit import store as disk
 from finerkit.decoding import run_photos
 from finerkit.device_photo import decoded
 from finerkit.photo import load_image, read_jpeg

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from finerkit.evidence import chosen_references, contrast
 from finerkit.figures.words import counted, join, short, shown
+from finerkit.located import located
 from finerkit.names import choice, resolve
 from finerkit.pairs import as_pair, typed_names
-from finerkit.photo import PhotoError, load_image
+from finerkit.photo_display import display_photo
 from finerkit.roles import target_of
 from finerkit.tables import evidence_table
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import xarray as xr
+    from PIL import Image
 
 SCALES = ("shared", "image", "panel")
 _SCALE_WORDS = {
@@ -100,7 +101,7 @@ def contrast_panels(
     choice(scale, SCALES, "scale")
     pair = as_pair(pair)
     strengths = np.unique(np.atleast_1d(np.asarray(strengths, np.float64)))
-    chosen = pair.sel(image=_pick(pair, images, objective, references))
+    chosen = located(pair.sel(image=_pick(pair, images, objective, references)))
     maps = contrast(chosen, strengths, objective, references=references, relu=relu)
     names = chosen_references(pair, references)
     values = maps.transpose("image", "strength", "y", "x").values
@@ -162,16 +163,6 @@ def _pick(
     if not wanted:
         raise ValueError("images is empty: name at least one photo, or give a number.")
     return [resolve(w, known, "photo in this comparison") for w in wanted]
-
-
-def display_photo(path: str, size: tuple[int, int], pixels: int) -> Image.Image:
-    """A copy of the photo for display; plain grey where the file is no longer there."""
-    scale = min(1.0, pixels / max(size))
-    small = tuple(max(1, round(s * scale)) for s in size)
-    try:
-        return load_image(path, need=pixels).resize(small, Image.Resampling.LANCZOS)
-    except PhotoError:
-        return Image.new("RGB", small, "lightgrey")
 
 
 def _legend(relu: bool, scale: str) -> str:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from finerkit.figures.panels import display_photo
 from finerkit.figures.paper import PaperFigure
 from finerkit.figures.trait_sheet_print import print_sheet
 from finerkit.figures.trait_sheet_screen import screen_sheet
 from finerkit.figures.words import counted, join, share, shown
+from finerkit.located import located
+from finerkit.photo_display import display_crop
 from finerkit.roles import references_of, target_of
-from finerkit.study import study_of
+from finerkit.study import with_paths
 from finerkit.traits.crops import around, exemplar_regions
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def trait_sheet(traits: xr.Dataset, count: int = 6, *, study: xr.DataTree | None
     count
         Examples per trait, at most 8.
     study
-        See `finerkit.find_traits`.
+        Where the photos were moved: the study, opened with ``fk.open_study(store, photos=...)``.
 
     Returns
     -------
@@ -70,20 +71,18 @@ def trait_sheet(traits: xr.Dataset, count: int = 6, *, study: xr.DataTree | None
         A plotly figure; ``.save("sheet.pdf", width_mm=180)`` writes PNG, SVG, PDF or HTML offline; ``.caption`` says
         what was computed.
     """
-    sheet = sheet_of(traits, count, study)
+    sheet = sheet_of(traits if study is None else with_paths(study, traits), count)
     return PaperFigure(screen_sheet(sheet), content=sheet, paper=partial(print_sheet, sheet))
 
 
-def sheet_of(traits: xr.Dataset, count: int, study: xr.DataTree | None) -> Sheet:
+def sheet_of(traits: xr.Dataset, count: int) -> Sheet:
     """Gather what `trait_sheet` draws, from its parameters."""
     if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
         raise ValueError(f"count must be an int in the range [1, 8]: examples per trait. Got {count!r} instead.")
-    photos = study_of(traits, study)["images"].to_dataset()
     number = traits.sizes["trait"]
-    pictures = [
-        tuple(_picture(crop, photos.sel(image=crop.image)) for crop in exemplar_crops(traits, photos, k, count))
-        for k in range(number)
-    ]
+    crops = [exemplar_crops(traits, traits, k, count) for k in range(number)]
+    photos = located(traits, {crop.image for row in crops for crop in row})
+    pictures = [tuple(_picture(crop, photos.sel(image=crop.image)) for crop in row) for row in crops]
     return Sheet(
         title=f"Traits of {shown(target_of(traits))}",
         words=tuple(numbers(traits, k) for k in range(number)),
@@ -121,13 +120,8 @@ def _picture(crop: Crop, photo: xr.Dataset) -> Picture:
     """The crop's pixels, as fine as the original has them, up to `_PIXELS`."""
     width, height = int(photo["width"]), int(photo["height"])
     left, top, right, bottom = crop.box
-    whole = display_photo(
-        str(photo["path"].item()), (width, height), round(_PIXELS * max(width, height) / (right - left))
-    )
-    scale = whole.width / width
     within = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
-    pixels = [round(v * scale) for v in within]
-    return Picture(crop, whole.crop(pixels), tuple(p / scale for p in pixels))
+    return Picture(crop, display_crop(str(photo["path"].item()), (width, height), within, _PIXELS), within)
 
 
 def _caption(traits: xr.Dataset) -> str:

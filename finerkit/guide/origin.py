@@ -12,6 +12,7 @@ from finerkit._version import __version__
 from finerkit.figures.words import counted
 from finerkit.guide.findings import accuracy, wins
 from finerkit.guide.markup import Markup, listed, species_name, tag
+from finerkit.identity import Identity
 
 if TYPE_CHECKING:
     from finerkit.guide.question import Topic
@@ -56,6 +57,7 @@ def _facts(topic: Topic, author: str | None) -> dict[str, str | Markup | None]:
         "Network": together_words(attrs.get("model"), size and f"input {size}", _grid(topic)),
         "Weights": tag("code", attrs["weights_hash"]) if attrs.get("weights_hash") else None,
         "Species head": str(attrs.get("head", "")) or None,
+        "Made from": _made_from(attrs),
         "Maps": _maps(topic),
         "Traits": _traits(topic),
         "Study": _study(topic),
@@ -81,6 +83,14 @@ def _told_apart(topic: Topic) -> str:
     found = wins(topic)
     who = "judging photos that were kept back" if found.unseen else "judging photos it was fitted on"
     return f"in {found.photos} of {found.of} photos the network, {who}, put the target above every look-alike"
+
+
+def _made_from(attrs: dict[str, object]) -> str | None:
+    """Identity of the numbers on the page: other ones than the study's mean that it has changed since."""
+    identity = Identity.from_attrs(attrs)
+    if not identity.study:
+        return None
+    return f"study {identity.study}, network {identity.network}, head {identity.head}"
 
 
 def _accuracy(topic: Topic) -> str:

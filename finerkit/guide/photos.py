@@ -1,18 +1,19 @@
-"""Photos of a guide: a study or a comparison enters; the most typical photos, and pictures as data URLs, leave."""
+"""Choose the most typical photos for a guide, and make data URLs of pictures."""
 
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from finerkit.photo import PhotoError, load_image
+from finerkit.photo_display import display_photo
 from finerkit.widgets.photos import encoded
 
 if TYPE_CHECKING:
     import xarray as xr
+    from PIL import Image
 
 #: Columns of a table whose text belongs under a photo, if it is there.
 CREDITS = ("photographer", "credit", "creator", "rightsholder", "rights", "license", "licence")
@@ -28,23 +29,13 @@ class Picture(NamedTuple):
     credit: str
 
 
-def read_photo(path: str, size: tuple[int, int], pixels: int) -> Image.Image | None:
-    """A photo for display, its longest side `pixels` at most; None where its file cannot be read."""
-    scale = min(1.0, pixels / max(*size, 1))
-    small = tuple(max(1, round(s * scale)) for s in size)
-    try:
-        return load_image(path, need=pixels).resize(small, Image.Resampling.LANCZOS)
-    except PhotoError:
-        return None
-
-
 def data_url(picture: Image.Image, quality: int = 80) -> str:
     """The picture as the text that an ``img`` shows without fetching anything."""
     return f"data:image/jpeg;base64,{base64.b64encode(encoded(picture, quality)).decode()}"
 
 
 def pictures(photos: xr.Dataset, ids: list[str], count: int, pixels: int) -> list[Picture]:
-    """The first `count` of these photos whose files can be read.
+    """Return the first `count` of these photos whose files are there; where none is, placeholders that say so.
 
     Parameters
     ----------
@@ -57,14 +48,12 @@ def pictures(photos: xr.Dataset, ids: list[str], count: int, pixels: int) -> lis
     pixels
         Longest side.
     """
-    found: list[Picture] = []
-    for image in ids:
-        if len(found) == count:
-            break
+    there = [image for image in ids if Path(str(photos["path"].sel(image=image).item())).is_file()]
+    found = []
+    for image in (there or ids)[:count]:
         one = photos.sel(image=image)
-        photo = read_photo(str(one["path"].item()), (int(one["width"]), int(one["height"])), pixels)
-        if photo is not None:
-            found.append(Picture(image, data_url(photo), *photo.size, _credit(one)))
+        photo = display_photo(str(one["path"].item()), (int(one["width"]), int(one["height"])), pixels)
+        found.append(Picture(image, data_url(photo), *photo.size, _credit(one)))
     return found
 
 

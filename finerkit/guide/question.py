@@ -9,6 +9,7 @@ import xarray as xr
 
 from finerkit.derived import check_same_origin
 from finerkit.evidence import DEFAULT_STRENGTH
+from finerkit.located import located
 from finerkit.pairs import as_pair
 from finerkit.roles import references_of, target_of
 from finerkit.study import as_study, study_of
@@ -48,7 +49,7 @@ def topic_of(
     if not (chosen & usable).any():
         raise ValueError("No photo of this comparison could be explained: its 'status' says why.")
     topic = Topic(
-        pair.isel(image=chosen & usable),
+        located(pair.isel(image=chosen & usable)),
         target,
         references,
         _of_the_same(traits, pair, "traits", "fk.find_traits(comparison)", "share_of_margin"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from finerkit.figures.trait_sheet import Crop, exemplar_crops
 from finerkit.figures.words import share, shown
 from finerkit.guide.markup import Markup, species_name, tag, together
-from finerkit.guide.photos import data_url, read_photo
+from finerkit.guide.photos import data_url
+from finerkit.photo_display import display_crop
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -104,7 +106,6 @@ def _card(topic: Topic, k: int, *, doubtful: bool = False) -> Markup:
     one = topic.traits.isel(trait=k)
     seen = counts(topic.traits, k, topic.species)
     crops = [_crop(topic, crop) for crop in _crops(topic, k)]
-    shown_crops = [c for c in crops if c is not None]
     missing = tag("p", "No photo that shows it could be read when this page was written.", class_="note")
     name = str(one["trait"].item())
     held = share(float(one["share_of_margin"]), _whole(topic))
@@ -123,7 +124,7 @@ def _card(topic: Topic, k: int, *, doubtful: bool = False) -> Markup:
             tag("p", f"{facts}{shared}", class_="note"),
             class_="words",
         ),
-        tag("div", *shown_crops, class_="crops") if shown_crops else missing,
+        tag("div", *crops, class_="crops") if crops else missing,
         class_="trait doubtful" if doubtful else "trait",
     )
 
@@ -174,26 +175,22 @@ def _crops(topic: Topic, k: int) -> list[Crop]:
     return exemplar_crops(traits, photos, k, traits.sizes["exemplar_rank"])[:_CROPS]
 
 
-def _crop(topic: Topic, crop: Crop) -> Markup | None:
-    """A part of a photo with the trait's outline; None where the file cannot be read."""
+def _crop(topic: Topic, crop: Crop) -> Markup:
+    """A part of a photo with the trait's outline, or that the photo is not found."""
     one = _photos(topic).sel(image=crop.image)
-    width, height = int(one["width"]), int(one["height"])
+    width, height, path = int(one["width"]), int(one["height"]), str(one["path"].item())
     left, top, right, bottom = (
         max(crop.box[0], 0),
         max(crop.box[1], 0),
         min(crop.box[2], width),
         min(crop.box[3], height),
     )
-    longest = max(right - left, bottom - top)
-    photo = read_photo(str(one["path"].item()), (width, height), round(_PIXELS * max(width, height) / longest))
-    if photo is None:
-        return None
-    scale = photo.width / width
-    part = photo.crop([round(v * scale) for v in (left, top, right, bottom)])
+    part = display_crop(path, (width, height), (left, top, right, bottom), _PIXELS)
     file = crop.image.split("/")[-1]
+    there = "the trait outlined in a part of" if Path(path).is_file() else "photo not found,"
     image = tag(
         "img", src=data_url(part), width=part.width, height=part.height,
-        alt=f"{shown(topic.target)}: the trait outlined in a part of {file}",
+        alt=f"{shown(topic.target)}: {there} {file}",
     )  # fmt: skip
     box = (left, top, right - left, bottom - top)
     return tag("figure", image, _outline(crop.outlines, box))

@@ -1,12 +1,13 @@
-"""Photos for the browser: paths of files enter; JPEG bytes leave, of the few photos that are looked at."""
+"""Encode the photos that are looked at for the browser."""
 
 from __future__ import annotations
 
 import io
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finerkit.figures.panels import display_photo
+from finerkit.photo_display import display_crop, display_photo
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -15,20 +16,34 @@ if TYPE_CHECKING:
 LARGEST = 4096
 
 
-@lru_cache(maxsize=512)
 def jpeg(path: str, width: int, height: int, pixels: int) -> bytes:
-    """Encode a photo for display.
+    """Encode a photo for display; what is not there now is not remembered.
 
     Parameters
     ----------
     path
-        Of the file; where it can no longer be read, plain grey is shown.
+        Of the file; where it is not found, that is shown.
     width, height
         Of the upright original, in pixels.
     pixels
         Longest side of the result, in pixels.
     """
+    return (_jpeg if Path(path).exists() else _jpeg.__wrapped__)(path, width, height, pixels)
+
+
+@lru_cache(maxsize=512)
+def _jpeg(path: str, width: int, height: int, pixels: int) -> bytes:
     return encoded(display_photo(path, (max(width, 1), max(height, 1)), pixels))
+
+
+def crop_jpeg(path: str, size: tuple[int, int], box: tuple[float, float, float, float], pixels: int) -> bytes:
+    """Encode a part of a photo (left, top, right, bottom), its longer side at most `pixels`; see `jpeg`."""
+    return (_crop_jpeg if Path(path).exists() else _crop_jpeg.__wrapped__)(path, size, box, pixels)
+
+
+@lru_cache(maxsize=2048)
+def _crop_jpeg(path: str, size: tuple[int, int], box: tuple[float, float, float, float], pixels: int) -> bytes:
+    return encoded(display_crop(path, size, box, pixels))
 
 
 def encoded(picture: Image.Image, quality: int = 86) -> bytes:

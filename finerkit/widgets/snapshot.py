@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from finerkit.evidence import contrast
-from finerkit.figures.panels import display_photo, shown
+from finerkit.figures.words import shown
+from finerkit.photo_display import display_photo
 from finerkit.roles import target_of
 from finerkit.traits.cells import strong_cells
 from finerkit.widgets.paint import Place, paint, tables

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from finerkit.figures.colours import colours
-from finerkit.figures.panels import display_photo, shown
+from finerkit.figures.words import shown
+from finerkit.photo_display import display_photo
 from finerkit.similarity_tree import SimilarityTree, branches
 from finerkit.widgets.snapshot import fit, sheet
 

@@ -10,7 +10,8 @@ import traitlets as t
 
 from finerkit.evidence import DEFAULT_STRENGTH, OBJECTIVES, contrast, reference_weights
 from finerkit.figures.colours import DIVERGING, SEQUENTIAL
-from finerkit.figures.panels import shown
+from finerkit.figures.words import shown
+from finerkit.located import located
 from finerkit.names import resolve
 from finerkit.pairs import as_pair, typed_names
 from finerkit.roles import references_of, target_of
@@ -116,7 +117,7 @@ class StrengthExplorer(Explorer):
     _photo = t.Dict().tag(sync=True)
 
     def __init__(self, pair: xr.Dataset, **state: Any) -> None:
-        self._pair = as_pair(pair)
+        self._pair = located(as_pair(pair))
         names = references_of(self._pair)
         self._ids = self._pair["image"].values.astype(str)
         self._rows = {name: i for i, name in enumerate(self._ids)}

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from finerkit.figures.colours import CATEGORIES
-from finerkit.figures.panels import display_photo
+from finerkit.located import located
 from finerkit.roles import references_of, target_of
 from finerkit.traits.crops import around, exemplar_regions
 from finerkit.traits.edit import names_of
-from finerkit.widgets.photos import LARGEST, encoded, jpeg
+from finerkit.widgets.photos import LARGEST, crop_jpeg, jpeg
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,14 +29,12 @@ class Photos:
     ----------
     traits
         From `finerkit.find_traits`.
-    images
-        Like ``/images`` of their study.
     """
 
-    def __init__(self, traits: xr.Dataset, images: xr.Dataset) -> None:
+    def __init__(self, traits: xr.Dataset) -> None:
         ids = traits["image"].values.astype(str)
         sizes = np.stack([traits["width"].values, traits["height"].values], 1).astype(int)
-        self.paths = dict(zip(ids, images["path"].sel(image=ids).values.astype(str), strict=True))
+        self.paths = dict(zip(ids, located(traits)["path"].values.astype(str), strict=True))
         self.sizes = {image: (int(w), int(h)) for image, (w, h) in zip(ids, sizes, strict=True)}
         self.species = dict(zip(ids, traits["true_species"].values.astype(str), strict=True))
 
@@ -145,15 +142,3 @@ def known(value: Any) -> float | None:
 def _within(box: tuple[float, ...], size: tuple[int, int]) -> tuple[float, float, float, float]:
     left, top, right, bottom = box
     return max(left, 0.0), max(top, 0.0), min(right, float(size[0])), min(bottom, float(size[1]))
-
-
-@lru_cache(maxsize=2048)
-def crop_jpeg(path: str, size: tuple[int, int], within: tuple[float, float, float, float], pixels: int) -> bytes:
-    """Part of a photo as JPEG, its longer side at most `pixels`, as fine as the original has it."""
-    left, top, right, bottom = within
-    whole = display_photo(path, size, math.ceil(pixels * max(size) / max(right - left, bottom - top, 1)))
-    scale = whole.width / max(size[0], 1), whole.height / max(size[1], 1)
-    part = whole.crop(
-        (round(left * scale[0]), round(top * scale[1]), round(right * scale[0]), round(bottom * scale[1]))
-    )
-    return encoded(part)

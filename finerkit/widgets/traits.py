@@ -13,7 +13,7 @@ import traitlets as t
 from finerkit.figures.words import shown
 from finerkit.names import resolve
 from finerkit.roles import references_of, target_of
-from finerkit.study import study_of
+from finerkit.study import with_paths
 from finerkit.traits import edit
 from finerkit.traits.regroup import as_traits
 from finerkit.traits.saving import group_of, save, store_path, synced
@@ -46,7 +46,7 @@ class TraitExplorer(Explorer):
     traits
         From `finerkit.find_traits`, or ``study.finerkit.trait("...")``.
     study
-        Where the study of the traits cannot be found.
+        Where the photos were moved: the study, opened with ``fk.open_study(store, photos=...)``.
     **state
         First values of the attributes below.
 
@@ -108,7 +108,7 @@ class TraitExplorer(Explorer):
     def __init__(self, traits: xr.Dataset, study: xr.DataTree | None = None, **state: Any) -> None:
         self._data = self._first = as_traits(traits)
         self._refuse_unknown(state, fixed=("edits",))
-        self._photos = Photos(self._data, study_of(self._data, study)["images"].to_dataset())
+        self._photos = Photos(self._data if study is None else with_paths(study, self._data))
         self._before: list[xr.Dataset] = []
         self._saved: bool | None = True if self._can_save() else None
         self._at = None
