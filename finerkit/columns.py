@@ -6,9 +6,9 @@ says what the user called it, and marks it as a column of the user's.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from finerkit.image_tables import SIGNS
 from finerkit.names import resolve
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def derived_name(column: str, taken: Iterable[str] = ()) -> str:
     """
     used = {name.casefold() for name in (*OURS, *taken)}
     name = column
-    while name.casefold() in used or not re.match(r"\w", name):  # netCDF takes no name that begins with a sign
+    while name.casefold() in used or name[0] in SIGNS:
         name = f"table_{name}"
     return name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,9 @@ RESERVED = (
     "row",
     "zarr.json",
 )
+
+#: With which no name of a netCDF variable begins.
+SIGNS = string.punctuation.replace("_", "")
 
 #: In bytes; with room for what is put before it.
 _LONGEST_NAME = 150
@@ -151,7 +155,7 @@ def _free_names(columns: Iterable[object]) -> list[str]:
         name = "".join(c if c.isprintable() else "_" for c in text)
         name = name.encode()[:_LONGEST_NAME].decode(errors="ignore").strip()
         name = name if name.strip(". ") else "unnamed"
-        while name.casefold() in taken or re.match(r"__|\W", name):  # netCDF takes no sign at the beginning
+        while name.casefold() in taken or name.startswith("__") or name[0] in SIGNS:
             name = f"table_{name}"
         taken.add(name.casefold())
         names.append(name)

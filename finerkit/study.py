@@ -437,8 +437,8 @@ class StudyAccessor:
 
 def with_paths(study: xr.DataTree, data: xr.Dataset) -> xr.Dataset:
     """A comparison or traits with their photos' paths as the study knows them now."""
-    images = study["images"].to_dataset()
-    if "row" not in data.coords or "path" not in data.coords:
+    images = as_study(study)["images"].to_dataset()
+    if not {"row", "path"} <= set(data.coords):
         return data
     at = dict(zip(images["row"].values.tolist(), images["path"].values, strict=True))
     paths = [at.get(row, path) for row, path in zip(data["row"].values.tolist(), data["path"].values, strict=True)]

@@ -101,7 +101,8 @@ def make_sheet(tmp_path, target="A_una"):
             "background": ("trait", [False]),
         },
         {"trait": np.array([HOSTILE], object), "image": [HOSTILE], **species_coords(target, ["B"]),
-         "true_species": ("image", np.array([target], object))},
+         "true_species": ("image", np.array([target], object)), "row": ("image", [0]), "width": ("image", [120]),
+         "height": ("image", [80]), "path": ("image", np.array(["moved"], object))},
         {"strength": 1.0, "objective": "mean", "share": 0.5, "method": "kmeans"},
     )  # fmt: skip
     images = {"path": str(tmp_path / "p.png"), "width": 120, "height": 80, "status": np.array("ok", object)}

@@ -170,9 +170,11 @@ def test_photos_that_are_gone(tmp_path):
     pair = random_pair(tmp_path / "photos")
     for file in (tmp_path / "photos").iterdir():
         file.unlink()
-    words = Page(fk.write_guide(tmp_path / "g.html", pair).read_text()).words
+    with pytest.warns(fk.PhotoWarning, match="3 of 3 photos are not found under") as said:
+        words = Page(fk.write_guide(tmp_path / "g.html", pair).read_text()).words
+    assert len(said) == 1
     assert "The files of its photos could not be read" in words
-    assert "3 files could not be read any more; grey stands in" in words
+    assert "3 files could not be read any more and are drawn as “photo not found”" in words
 
 
 def test_traits_without_photos(guide, tmp_path):

@@ -157,14 +157,14 @@ def one_thread():
 
 def test_the_main_job_on_it(corpus, read, tmp_path, one_thread):
     model = fk.load_model("resnet18", 64, "cpu", pretrained=False)
-    with pytest.warns(UserWarning, match=f"1 species with fewer photos than the 5 folds .*{ALONE}"):
+    with pytest.warns(UserWarning, match=f"1 species could not be judged: .*{ALONE}"):
         study = fk.analyze(read[0], model, tmp_path / "s.zarr", "nearest_mean", progress=False)
     assert study["images"].status.values.tolist() == read[0].status.values.tolist()
     good = study["images"].status.values == "ok"
     assert np.isfinite(study["features/embedding"].values[good]).all()
     assert np.isnan(study["features/embedding"].values[~good]).all()
-    assert study["species"]["count"].sum() == good.sum()
-    assert study["species"]["count"].sel(species=ALONE) == 1
+    assert study["species"]["n_photos"].sum() == good.sum()
+    assert study["species"]["n_photos"].sel(species=ALONE) == 1
     pair = fk.compare(study, ALONE, 1, model=model, progress=False)
     np.testing.assert_allclose(pair.evidence.sum(("y", "x")) + pair.bias, pair.logit, atol=1e-3)
     fk.evidence_table(fk.compare(study, SPECIES[1], 1, model=model, progress=False)).to_csv(tmp_path / "t.csv")

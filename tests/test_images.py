@@ -339,7 +339,8 @@ def test_columns_can_be_chosen_and_the_passed_over_are_kept(flat):
     images = fk.read_images(frame(other=["x", "y"], where=["2.png", "1.png"]), species="other", path="where", root=flat)
     assert listed(images) == {"2.png": "x", "1.png": "y"}
     assert images.table_species.values.tolist() == ["A", "B"]
-    assert images.file.values.tolist() == ["1.png", "2.png"]
+    assert images.table_file.values.tolist() == ["1.png", "2.png"]
+    assert images.file.values.tolist() == ["2.png", "1.png"]
 
 
 def test_columns_are_chosen_with_or_without_the_spaces_around_them(flat):

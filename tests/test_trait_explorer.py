@@ -177,12 +177,9 @@ def test_a_save_that_fails_leaves_what_was(explorer, store, monkeypatch):
 
 
 def test_traits_in_memory(store):
-    study = fk.open_study(store)
     data = stored(store).load()
     data.attrs.pop("store")
-    with pytest.raises(ValueError, match="does not say which study it belongs to: pass study="):
-        fk.TraitExplorer(data)
-    explorer = fk.TraitExplorer(data, study)
+    explorer = fk.TraitExplorer(data)
     assert not explorer.autosave
     explorer.rename("trait 1", "a")
     assert explorer._about["saved"] == "memory"

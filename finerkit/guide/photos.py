@@ -35,7 +35,7 @@ def data_url(picture: Image.Image, quality: int = 80) -> str:
 
 
 def pictures(photos: xr.Dataset, ids: list[str], count: int, pixels: int) -> list[Picture]:
-    """Return the first `count` of these photos whose files are there; where none is, placeholders that say so.
+    """Return the first `count` of these photos whose files are there.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def pictures(photos: xr.Dataset, ids: list[str], count: int, pixels: int) -> lis
     """
     there = [image for image in ids if Path(str(photos["path"].sel(image=image).item())).is_file()]
     found = []
-    for image in (there or ids)[:count]:
+    for image in there[:count]:
         one = photos.sel(image=image)
         photo = display_photo(str(one["path"].item()), (int(one["width"]), int(one["height"])), pixels)
         found.append(Picture(image, data_url(photo), *photo.size, _credit(one)))

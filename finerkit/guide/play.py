@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from finerkit.figures.words import counted
 from finerkit.guide.markup import Markup, listed, species_name, tag
 from finerkit.guide.photos import data_url
+from finerkit.images import PhotoWarning
 from finerkit.tables import evidence_table
 from finerkit.widgets.page import embedded, scripts
 from finerkit.widgets.strength import StrengthExplorer
@@ -29,7 +31,8 @@ def play(topic: Topic, n_photos: int) -> Play:
     """Section with the strength explorer over `n_photos` photos, evenly spread from the clearest to the least clear."""
     chosen, gone = _spread(topic, n_photos)
     part = topic.pair.sel(image=chosen)
-    explorer = StrengthExplorer(part, strength=topic.strength, page_size=len(chosen))
+    with warnings.catch_warnings(action="ignore", category=PhotoWarning):  # the page's topic has been said to lack them
+        explorer = StrengthExplorer(part, strength=topic.strength, page_size=len(chosen))
     try:
         about = explorer._about | {"live": False}  # noqa: SLF001 - the page's own copy
         here = embedded(explorer, "explorer", _about=about)
@@ -51,7 +54,7 @@ def play(topic: Topic, n_photos: int) -> Play:
     note = f"{counted(len(chosen), 'photo')} of {topic.pair.sizes['image']}, {spread}. The page opens at comparison "
     note += f"strength {topic.strength:g}, against all look-alikes."
     if gone:
-        note += f" {counted(gone, 'file')} could not be read any more; grey stands in for such photos."
+        note += f" {counted(gone, 'file')} could not be read any more and are drawn as “photo not found”."
     without = tag(
         "noscript",
         tag("p", "Scripts are switched off here, so this is a still picture.", class_="note"),

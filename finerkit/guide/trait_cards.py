@@ -105,7 +105,7 @@ def _whole(topic: Topic) -> str:
 def _card(topic: Topic, k: int, *, doubtful: bool = False) -> Markup:
     one = topic.traits.isel(trait=k)
     seen = counts(topic.traits, k, topic.species)
-    crops = [_crop(topic, crop) for crop in _crops(topic, k)]
+    crops = [picture for crop in _crops(topic, k) if (picture := _crop(topic, crop)) is not None]
     missing = tag("p", "No photo that shows it could be read when this page was written.", class_="note")
     name = str(one["trait"].item())
     held = share(float(one["share_of_margin"]), _whole(topic))
@@ -175,10 +175,12 @@ def _crops(topic: Topic, k: int) -> list[Crop]:
     return exemplar_crops(traits, photos, k, traits.sizes["exemplar_rank"])[:_CROPS]
 
 
-def _crop(topic: Topic, crop: Crop) -> Markup:
-    """A part of a photo with the trait's outline, or that the photo is not found."""
+def _crop(topic: Topic, crop: Crop) -> Markup | None:
+    """A part of a photo with the trait's outline; None where its file is not there."""
     one = _photos(topic).sel(image=crop.image)
     width, height, path = int(one["width"]), int(one["height"]), str(one["path"].item())
+    if not Path(path).is_file():
+        return None
     left, top, right, bottom = (
         max(crop.box[0], 0),
         max(crop.box[1], 0),
@@ -187,10 +189,9 @@ def _crop(topic: Topic, crop: Crop) -> Markup:
     )
     part = display_crop(path, (width, height), (left, top, right, bottom), _PIXELS)
     file = crop.image.split("/")[-1]
-    there = "the trait outlined in a part of" if Path(path).is_file() else "photo not found,"
     image = tag(
         "img", src=data_url(part), width=part.width, height=part.height,
-        alt=f"{shown(topic.target)}: {there} {file}",
+        alt=f"{shown(topic.target)}: the trait outlined in a part of {file}",
     )  # fmt: skip
     box = (left, top, right - left, bottom - top)
     return tag("figure", image, _outline(crop.outlines, box))

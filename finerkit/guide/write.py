@@ -75,8 +75,9 @@ def write_guide(
 
     Notes
     -----
-    Photos whose files are gone are left out, or shown grey, and the page says so. Names, which may come from anywhere,
-    are written as text only; the page's content-security policy lets no other script run and nothing be fetched.
+    Photos whose files are gone are left out, or drawn as "photo not found", and the page says so. Names, which may come
+    from anywhere, are written as text only; the page's content-security policy lets no other script run and nothing be
+    fetched.
     """
     path = _checked_path(path)
     for name, value in (("n_photos", n_photos), ("n_exemplars", n_exemplars)):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from finerkit.derived import origin_attrs
 from finerkit.images import usable
 from finerkit.names import resolve
 from finerkit.study import study_of
@@ -73,4 +74,6 @@ def match_trait(
         ],
         columns=["image", "species", "evidence", "cells", "left", "top", "right", "bottom", "outline"],
     )
-    return table.sort_values("evidence", ascending=False, kind="stable", ignore_index=True)
+    table = table.sort_values("evidence", ascending=False, kind="stable", ignore_index=True)
+    table.attrs = origin_attrs(traits)
+    return table

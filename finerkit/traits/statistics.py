@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from finerkit.columns import column_of
+from finerkit.derived import origin_attrs
 from finerkit.names import resolve
 from finerkit.roles import target_of
 
@@ -73,6 +74,7 @@ def test_traits(
     if not numeric:
         for g in groups:
             table[f"mean: {g}"] = evidence[values == g].mean(0)
+    table.attrs = origin_attrs(traits)
     return table
 
 
