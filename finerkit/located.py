@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from finerkit import places
 from finerkit import store as disk
 from finerkit.images import PhotoWarning
+from finerkit.photo_display import is_there
 from finerkit.study import moved, photo_root
 
 if TYPE_CHECKING:
@@ -37,16 +37,32 @@ def located(data: xr.Dataset, shown: Iterable[str] | None = None) -> xr.Dataset:
     """
     data = data.assign_coords(path=data["path"].copy(data=paths_of(data)))
     wanted = np.ones(data["image"].size, bool) if shown is None else np.isin(data["image"].values, list(shown))
-    gone = [path for path in np.atleast_1d(data["path"].values)[wanted] if not Path(path).exists()]
-    if gone:
-        store = data.attrs.get("store") or "name.zarr"
-        warnings.warn(
-            f"{len(gone)} of {wanted.sum()} photos are not found under {_folder(gone)!r} and drawn as such. Where they "
-            f"were moved: study = fk.open_study({str(store)!r}, photos='new/folder'), and ask it again.",
-            PhotoWarning,
-            stacklevel=4,
-        )
+    warn_gone(np.atleast_1d(data["path"].values)[wanted], data.attrs.get("store"), stacklevel=5)
     return data
+
+
+def warn_gone(paths: Iterable[str], store: object, *, stacklevel: int) -> bool:
+    """Count, in one `PhotoWarning`, the files that are not there, and return whether there are any.
+
+    Parameters
+    ----------
+    paths
+        Of the photos that are shown.
+    store
+        Of their study, where it is known.
+    stacklevel
+        Of the warning.
+    """
+    paths = [str(path) for path in paths]
+    gone = [path for path in paths if not is_there(path)]
+    if gone:
+        warnings.warn(
+            f"{len(gone)} of {len(paths)} photos are not found under {_folder(gone)!r} and drawn as such. Where they "
+            f"were moved: study = fk.open_study({str(store or 'name.zarr')!r}, photos='new/folder'), and ask it again.",
+            PhotoWarning,
+            stacklevel=stacklevel,
+        )
+    return bool(gone)
 
 
 def _folder(paths: list[str]) -> str:
@@ -79,6 +95,6 @@ def paths_of(data: xr.Dataset) -> np.ndarray:
     for i, there, name in zip(here, now, ids, strict=True):
         if name != np.atleast_1d(data["image"].values)[i]:
             own[i] = f"{own[i]} (replaced since)"
-        elif not Path(own[i]).exists():
+        elif not is_there(str(own[i])):
             own[i] = moved(there, before, after)
     return own.reshape(data["path"].shape)

@@ -252,9 +252,12 @@ class ChunkedGroup:
         return {name: array[start : start + count] for name, array in self._arrays.items()}
 
     def write(self, start: int, **values: np.ndarray) -> None:
-        """Write one chunk, beginning at image `start`, of every array named."""
-        for name, value in values.items():
-            self._arrays[name][start : start + len(value)] = value
+        """Write one chunk, beginning at image `start`, of every array named.
+
+        The embedding is written last: where it is there, a run that was killed has written the others too.
+        """
+        for name in sorted(values, key=lambda name: name == "embedding"):
+            self._arrays[name][start : start + len(values[name])] = values[name]
 
     def resize(self, count: int) -> None:
         """Make room for so many images."""

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from PIL import Image
 from samples import SPECIES, draw, stops_at, write_photos
 
@@ -379,3 +380,24 @@ def test_content_decides_not_the_name(photos, model, path):
     renamed = growth.match(table, images.assign_coords(image=[f"new/{i}" for i in images.image.values]))
     assert list(renamed.new) == list(range(36))
     assert renamed.lost == []
+
+
+def test_features_that_were_half_written_are_computed_again(photos, model, tmp_path, monkeypatch, computed):
+    """A kill between the arrays of one chunk: what has an embedding has all the rest."""
+    path, order = tmp_path / "s.zarr", []
+    original = zarr.Array.__setitem__
+
+    def killed(self, where, values):
+        order.append(self.basename)
+        if self.basename == "embedding":
+            raise KeyboardInterrupt
+        original(self, where, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zarr.Array, "__setitem__", killed)
+        with pytest.raises(KeyboardInterrupt):
+            again(photos, model, path)
+    assert "feature_map" in order
+    study = again(photos, model, path)
+    assert np.isfinite(study["features/feature_map"].values).all()
+    assert np.isfinite(study["features/embedding"].values).all()

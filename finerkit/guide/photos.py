@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from finerkit.photo_display import display_photo
+from finerkit.photo_display import display_photo, is_there
 from finerkit.widgets.photos import encoded
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def pictures(photos: xr.Dataset, ids: list[str], count: int, pixels: int) -> lis
     pixels
         Longest side.
     """
-    there = [image for image in ids if Path(str(photos["path"].sel(image=image).item())).is_file()]
+    there = [image for image in ids if is_there(str(photos["path"].sel(image=image).item()))]
     found = []
     for image in there[:count]:
         one = photos.sel(image=image)

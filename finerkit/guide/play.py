@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from finerkit.figures.words import counted
 from finerkit.guide.markup import Markup, listed, species_name, tag
 from finerkit.guide.photos import data_url
 from finerkit.images import PhotoWarning
+from finerkit.photo_display import is_there
 from finerkit.tables import evidence_table
 from finerkit.widgets.page import embedded, scripts
 from finerkit.widgets.strength import StrengthExplorer
@@ -77,7 +77,7 @@ def _spread(topic: Topic, n_photos: int) -> tuple[list[str], int]:
     margin = evidence_table(topic.pair, 1.0)["margin"].sort_values(ascending=False, kind="stable")
     paths = dict(zip(topic.pair["image"].values.astype(str), topic.pair["path"].values.astype(str), strict=True))
     order = [str(i) for i in margin.index]
-    there = [i for i in order if Path(paths[i]).is_file()]
+    there = [i for i in order if is_there(paths[i])]
     pool = there or order
     places = np.unique(np.linspace(0, len(pool) - 1, min(n_photos, len(pool))).round().astype(int))
     return [pool[i] for i in places], 0 if there else len(places)

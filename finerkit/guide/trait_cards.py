@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from finerkit.figures.trait_sheet import Crop, exemplar_crops
 from finerkit.figures.words import share, shown
 from finerkit.guide.markup import Markup, species_name, tag, together
 from finerkit.guide.photos import data_url
-from finerkit.photo_display import display_crop
+from finerkit.photo_display import display_crop, is_there
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -179,7 +178,7 @@ def _crop(topic: Topic, crop: Crop) -> Markup | None:
     """A part of a photo with the trait's outline; None where its file is not there."""
     one = _photos(topic).sel(image=crop.image)
     width, height, path = int(one["width"]), int(one["height"]), str(one["path"].item())
-    if not Path(path).is_file():
+    if not is_there(path):
         return None
     left, top, right, bottom = (
         max(crop.box[0], 0),

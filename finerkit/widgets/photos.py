@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finerkit.photo_display import display_crop, display_photo
+from finerkit.photo_display import display_crop, read_crop
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -17,7 +17,7 @@ LARGEST = 4096
 
 
 def jpeg(path: str, width: int, height: int, pixels: int) -> bytes:
-    """Encode a photo for display; what is not there now is not remembered.
+    """Encode a photo for display.
 
     Parameters
     ----------
@@ -28,22 +28,21 @@ def jpeg(path: str, width: int, height: int, pixels: int) -> bytes:
     pixels
         Longest side of the result, in pixels.
     """
-    return (_jpeg if Path(path).exists() else _jpeg.__wrapped__)(path, width, height, pixels)
-
-
-@lru_cache(maxsize=512)
-def _jpeg(path: str, width: int, height: int, pixels: int) -> bytes:
-    return encoded(display_photo(path, (max(width, 1), max(height, 1)), pixels))
+    width, height = max(width, 1), max(height, 1)
+    return crop_jpeg(path, (width, height), (0, 0, width, height), pixels)
 
 
 def crop_jpeg(path: str, size: tuple[int, int], box: tuple[float, float, float, float], pixels: int) -> bytes:
     """Encode a part of a photo (left, top, right, bottom), its longer side at most `pixels`; see `jpeg`."""
-    return (_crop_jpeg if Path(path).exists() else _crop_jpeg.__wrapped__)(path, size, box, pixels)
+    try:
+        return _read(path, Path(path).stat().st_mtime_ns, size, box, pixels)
+    except (OSError, ValueError):  # not kept: the photo may come back
+        return encoded(display_crop(path, size, box, pixels))
 
 
-@lru_cache(maxsize=2048)
-def _crop_jpeg(path: str, size: tuple[int, int], box: tuple[float, float, float, float], pixels: int) -> bytes:
-    return encoded(display_crop(path, size, box, pixels))
+@lru_cache(maxsize=1024)
+def _read(path: str, _changed: int, size: tuple[int, int], box: tuple[float, ...], pixels: int) -> bytes:
+    return encoded(read_crop(path, size, box, pixels))
 
 
 def encoded(picture: Image.Image, quality: int = 86) -> bytes:

@@ -10,8 +10,10 @@ import traitlets as t
 from finerkit.comparisons import compare
 from finerkit.figures.colours import SEQUENTIAL
 from finerkit.likeness import taken_for
+from finerkit.located import warn_gone
 from finerkit.names import resolve
 from finerkit.pairs import typed_names
+from finerkit.photo_display import is_there
 from finerkit.similarity import MEASURES, head_species, similar_species, similarity_rows
 from finerkit.similarity_tree import SimilarityTree, similarity_tree
 from finerkit.study import as_study
@@ -109,6 +111,7 @@ class SpeciesExplorer(Explorer):
         self._scores: dict[tuple[str, str], xr.DataArray] = {}
         self._trees: dict[tuple[str, str], SimilarityTree] = {}
         self._typical: dict[str, list[Exemplar]] = {}
+        self._said_gone = False
         self._refuse_unknown(state)
         first = {"by": self._measures[0], "in_view": self._usual_view(), "k": 5} | state
         if not first.get("species"):
@@ -319,10 +322,16 @@ class SpeciesExplorer(Explorer):
         typical = {name: self.typical(name, count) for name, count in wanted.items()}
         if all(name in self._photos and len(self._photos[name]) >= len(some) for name, some in typical.items()):
             return
-        self._photos = {
-            name: [{"image": e.image, "jpeg": jpeg(e.path, e.width, e.height, _PIXELS)} for e in some]
-            for name, some in typical.items()
-        }
+        if not self._said_gone:
+            paths = [e.path for some in typical.values() for e in some]
+            self._said_gone = warn_gone(paths, self._study.finerkit.location, stacklevel=4)
+        self._photos = {name: [_sent(e) for e in some] for name, some in typical.items()}
+
+
+def _sent(photo: Exemplar) -> dict[str, Any]:
+    """One photo as it travels to the browser."""
+    data = jpeg(photo.path, photo.width, photo.height, _PIXELS)
+    return {"image": photo.image, "gone": not is_there(photo.path), "jpeg": data}
 
 
 def _answerable(study: xr.DataTree, names: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from finerkit.figures.words import shown
 from finerkit.located import located
 from finerkit.names import resolve
 from finerkit.pairs import as_pair, typed_names
+from finerkit.photo_display import is_there
 from finerkit.roles import references_of, target_of
 from finerkit.widgets.base import Explorer, number, one_of
 from finerkit.widgets.paint import tables
@@ -258,6 +259,7 @@ class StrengthExplorer(Explorer):
             "sizes": sizes,
             "status": [str(s) for s in part["status"].values],
             "species": [str(s) for s in part["true_species"].values],
+            "gone": [not is_there(str(path)) for path in part["path"].values],
             "photos": [
                 jpeg(str(path), w, h, 2 * self.tile) for path, (w, h) in zip(part["path"].values, sizes, strict=True)
             ],
