@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def located(data: xr.Dataset, shown: Iterable[str] | None = None) -> xr.Dataset:
+def located(data: xr.Dataset, shown: Iterable[str] | None = None, *, stacklevel: int = 4) -> xr.Dataset:
     """Return a dataset with the paths of `paths_of`.
 
     Parameters
@@ -29,6 +29,8 @@ def located(data: xr.Dataset, shown: Iterable[str] | None = None) -> xr.Dataset:
         A comparison or traits.
     shown
         Ids of the photos that will be shown; by default all.
+    stacklevel
+        Of the warning; by default it points at who called the caller's caller.
 
     Warns
     -----
@@ -37,7 +39,7 @@ def located(data: xr.Dataset, shown: Iterable[str] | None = None) -> xr.Dataset:
     """
     data = data.assign_coords(path=data["path"].copy(data=paths_of(data)))
     wanted = np.ones(data["image"].size, bool) if shown is None else np.isin(data["image"].values, list(shown))
-    warn_gone(np.atleast_1d(data["path"].values)[wanted], data.attrs.get("store"), stacklevel=5)
+    warn_gone(np.atleast_1d(data["path"].values)[wanted], data.attrs.get("store"), stacklevel=stacklevel + 1)
     return data
 
 

@@ -49,18 +49,9 @@ def as_pair(pair: Any) -> xr.Dataset:
     return plain_text(pair)
 
 
-def plain_text(data: xr.Dataset, known: dict[str, np.ndarray] | None = None) -> xr.Dataset:
-    """Turn text read from Zarr into object arrays in memory, which compare, sort and cast as everyone is used to.
-
-    Equal texts of a variable are one object; with the same `known` also over several calls, which it is filled by: ids
-    and species recur in every group.
-    """
-    known = {} if known is None else known
-    plain = {}
-    for name, v in data.variables.items():
-        if v.dtype.kind == "T":
-            known[str(name)] = _objects(v, known.get(str(name)))
-            plain[name] = text_variable(known[str(name)], v.dims, v.attrs)
+def plain_text(data: xr.Dataset) -> xr.Dataset:
+    """Turn text read from Zarr into object arrays in memory, which compare, sort and cast as everyone is used to."""
+    plain = {n: text_variable(_objects(v), v.dims, v.attrs) for n, v in data.variables.items() if v.dtype.kind == "T"}
     return data.assign_coords({n: v for n, v in plain.items() if n in data.coords}).assign(
         {n: v for n, v in plain.items() if n not in data.coords}
     )
@@ -71,17 +62,13 @@ def text_variable(text: np.ndarray, dims: Any = "image", attrs: Any = None) -> x
     return xr.Variable(dims, text, attrs, fastpath=True)
 
 
-def _objects(text: xr.Variable, known: np.ndarray | None) -> np.ndarray:
-    """Text as objects, read in parts; those of `known`, where it says the same at the same place."""
+def _objects(text: xr.Variable) -> np.ndarray:
+    """Text as objects, read in parts; equal texts of a part are one object: species and status recur."""
     objects = np.empty(text.shape, object)
-    if known is None or known.shape != text.shape:
-        known = objects
     for at in _parts(text):
         once: dict[str, str] = {}
-        here, there = text[at].values, np.asarray(known[at], object)
-        pairs = zip(here.ravel().tolist(), there.ravel().tolist(), strict=True)
-        same = [k if k == t else once.setdefault(t, t) for t, k in pairs]
-        objects[at] = np.array(same, object).reshape(here.shape)
+        here = text[at].values
+        objects[at] = np.array([once.setdefault(t, t) for t in here.ravel().tolist()], object).reshape(here.shape)
     return objects
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -24,6 +25,11 @@ _LEGIBLE = 11
 def is_there(path: str) -> bool:
     """Whether there is such a file; a path that no file can have, or in a closed folder, is not there."""
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for these
+
+
+def gone(path: str) -> str:
+    """What to say of a file that is not there; "" for one that is."""
+    return "" if is_there(path) else "photo not found"
 
 
 def display_photo(path: str, size: tuple[int, int], pixels: int) -> Image.Image:
@@ -93,9 +99,9 @@ def _placeholder(size: tuple[int, int], path: str) -> Image.Image:
     picture = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(picture)
     draw.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=_LINE, width=max(1, min(size) // 200))
-    words = "photo cannot be read" if is_there(path) else "photo not found"
+    words = gone(path) or "photo cannot be read"
     name = " ".join(Path(path).name.split())
-    texts = f"{words}\n{name}", f"{words}\n{_shortened(name)}", "\n".join(words.rsplit(" ", 1))
+    texts = f"{words}\n{name}", f"{words}\n{_shortened(name)}", fill(words, 12)
     shape = size[0] * 0.88, size[1] * 0.8
     text = next((text for text in texts if _type_size(text, shape) >= _LEGIBLE), texts[-1])
     font = _font(_type_size(text, shape))

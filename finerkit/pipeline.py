@@ -323,7 +323,10 @@ def _head_id(species: xr.Dataset, fold: np.ndarray, table: xr.Dataset, head: str
     weights = [np.ascontiguousarray(species[v].values).tobytes() for v in ("weight", "bias") if v in species]
     labels = usable_labels(table)
     known = labels != "" if head != "model" else np.zeros(len(labels), bool)
-    learned = [list(part[known]) for part in (table["image"].values, labels)] + [fold[known].tolist()]
+    ids = table["image"].values
+    gone = ids[table["status"].values == disk.REMOVED]
+    replaced = [i for i in gone if "~" in i]  # their files show something else now
+    learned = [list(ids[known]), list(labels[known]), fold[known].tolist(), replaced]
     return hashed(list(map(str, species["species"].values)), *learned, *weights)
 
 

@@ -13,7 +13,7 @@ from finerkit.likeness import taken_for
 from finerkit.located import warn_gone
 from finerkit.names import resolve
 from finerkit.pairs import typed_names
-from finerkit.photo_display import is_there
+from finerkit.photo_display import gone
 from finerkit.similarity import MEASURES, head_species, similar_species, similarity_rows
 from finerkit.similarity_tree import SimilarityTree, similarity_tree
 from finerkit.study import as_study
@@ -331,7 +331,7 @@ class SpeciesExplorer(Explorer):
 def _sent(photo: Exemplar) -> dict[str, Any]:
     """One photo as it travels to the browser."""
     data = jpeg(photo.path, photo.width, photo.height, _PIXELS)
-    return {"image": photo.image, "gone": not is_there(photo.path), "jpeg": data}
+    return {"image": photo.image, "gone": gone(photo.path), "jpeg": data}
 
 
 def _answerable(study: xr.DataTree, names: list[str]) -> list[str]:

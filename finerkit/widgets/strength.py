@@ -14,7 +14,7 @@ from finerkit.figures.words import shown
 from finerkit.located import located
 from finerkit.names import resolve
 from finerkit.pairs import as_pair, typed_names
-from finerkit.photo_display import is_there
+from finerkit.photo_display import gone
 from finerkit.roles import references_of, target_of
 from finerkit.widgets.base import Explorer, number, one_of
 from finerkit.widgets.paint import tables
@@ -118,7 +118,7 @@ class StrengthExplorer(Explorer):
     _photo = t.Dict().tag(sync=True)
 
     def __init__(self, pair: xr.Dataset, **state: Any) -> None:
-        self._pair = located(as_pair(pair))
+        self._pair = located(as_pair(pair), stacklevel=3)
         names = references_of(self._pair)
         self._ids = self._pair["image"].values.astype(str)
         self._rows = {name: i for i, name in enumerate(self._ids)}
@@ -259,7 +259,7 @@ class StrengthExplorer(Explorer):
             "sizes": sizes,
             "status": [str(s) for s in part["status"].values],
             "species": [str(s) for s in part["true_species"].values],
-            "gone": [not is_there(str(path)) for path in part["path"].values],
+            "gone": [gone(str(path)) for path in part["path"].values],
             "photos": [
                 jpeg(str(path), w, h, 2 * self.tile) for path, (w, h) in zip(part["path"].values, sizes, strict=True)
             ],

@@ -10,7 +10,7 @@ import numpy as np
 
 from finerkit.figures.colours import CATEGORIES
 from finerkit.located import located
-from finerkit.photo_display import is_there
+from finerkit.photo_display import gone
 from finerkit.roles import references_of, target_of
 from finerkit.traits.crops import around, exemplar_regions
 from finerkit.traits.edit import names_of
@@ -83,7 +83,7 @@ def crop(traits: xr.Dataset, photos: Photos, i: int) -> dict[str, Any]:
         "box": list(box),
         "place": list(within),
         "rings": [r for j in np.flatnonzero(there) for r in rings(traits, j)],
-        "gone": not is_there(photos.paths[image]),
+        "gone": gone(photos.paths[image]),
         "photo": crop_jpeg(photos.paths[image], photos.sizes[image], within, CROP),
     }
 
@@ -102,7 +102,7 @@ def enlarged(traits: xr.Dataset, photos: Photos, image: str) -> dict[str, Any]:
         "image": image,
         "species": photos.species[image],
         "size": list(size),
-        "gone": not is_there(photos.paths[image]),
+        "gone": gone(photos.paths[image]),
         "photo": jpeg(photos.paths[image], *size, min(max(size), LARGEST)),
         "regions": [
             {"region": int(i), "trait": int(traits["region_trait"].values[i]), "rings": rings(traits, i)} for i in here

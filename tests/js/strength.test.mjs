@@ -12,7 +12,7 @@ const view = (numbers, offset = 0) => {
 
 const page = {
   images: ["a", "b"], rows: 1, columns: 2, evidence: view([1, 2, 3, 4, 5, 6, 7, 8], 1), logit: view([3, 7, 11, 15], 1),
-  places: [[0, 0, 5, 10], [0, 0, 1, 1]], sizes: [[10, 10], [2, 1]], status: ["ok", "ok"], species: ["A", "A"], photos: [null, null],
+  places: [[0, 0, 5, 10], [0, 0, 1, 1]], sizes: [[10, 10], [2, 1]], status: ["ok", "ok"], species: ["A", "A"], photos: [null, null], gone: ["", "photo not found"],
 };
 
 test("a page is unpacked photo by photo, wherever its bytes begin", () => {

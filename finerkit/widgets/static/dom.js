@@ -16,6 +16,9 @@ export function element(tag, attrs = {}, ...children) {
 /** A species name as it is shown: underscores as spaces. */
 export const shown = (name) => String(name).replaceAll("_", " ");
 
+/** What to call a photo, for those who cannot see it; `gone` says that its file is not there, or is empty. */
+export const called = (words, gone) => (gone ? `${words} (${gone})` : words);
+
 /** A number for people: three significant digits, with a true minus sign. */
 export function short(value) {
   if (!Number.isFinite(value)) return "–";

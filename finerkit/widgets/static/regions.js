@@ -1,5 +1,5 @@
 // Regions of photos: crops or whole photos with outlines enter; pictures to put on a page leave.
-import { element, imageUrl } from "./dom.js";
+import { called, element, imageUrl } from "./dom.js";
 import { marker } from "./lasso.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -49,7 +49,7 @@ export function whole(photo, colours, keep) {
     if (!groups.has(region.trait)) groups.set(region.trait, drawing("g", {}));
     groups.get(region.trait).append(outlines(region.rings, colours[region.trait]));
   }
-  const node = drawing("svg", { viewBox: `0 0 ${width} ${height}`, class: "fk-whole", role: "img", "aria-label": `Photo ${photo.image} with the outlines of its traits` },
+  const node = drawing("svg", { viewBox: `0 0 ${width} ${height}`, class: "fk-whole", role: "img", "aria-label": called(`Photo ${photo.image} with the outlines of its traits`, photo.gone) },
     drawing("image", { href: url, width, height, preserveAspectRatio: "none" }), ...groups.values());
   node.style.aspectRatio = `${width} / ${height}`;
   node.style.maxWidth = `calc(78vh * ${width / height})`;

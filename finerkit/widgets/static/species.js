@@ -1,7 +1,7 @@
 // The species explorer: the traits of finerkit.SpeciesExplorer enter; a map of similarities and a list of look-alikes leave.
 import { abbreviated, level, mistakesOf } from "./heatmap.js";
 import { speciesMap, unpackMap } from "./speciesmap.js";
-import { chooser, element, errorLine, imageUrl, keepKeys, listeners, sender, short, shown, slider } from "./dom.js";
+import { called, chooser, element, errorLine, imageUrl, keepKeys, listeners, sender, short, shown, slider } from "./dom.js";
 
 /** Numbers of one species, and of how two are taken for each other, from what travelled. */
 export function numbersOf(about) {
@@ -52,14 +52,14 @@ function photoShelf(model) {
   const drop = () => [...urls.values()].flat().forEach(({ url }) => URL.revokeObjectURL(url));
   const fill = () => {
     drop();
-    urls = new Map(Object.entries(model.get("_photos")).map(([name, photos]) => [name, photos.map((p) => ({ image: p.image, url: imageUrl(p.jpeg) }))]));
+    urls = new Map(Object.entries(model.get("_photos")).map(([name, photos]) => [name, photos.map((p) => ({ image: p.image, gone: p.gone, url: imageUrl(p.jpeg) }))]));
   };
   const strip = (name, count) => {
     const node = element("div", { class: "fk-strip", style: `--fk-across: ${count}` });
     const photos = urls.get(name);
     if (!photos) node.append(element("span", { class: "fk-later", text: "Photos come with a running kernel." }));
     else if (!photos.length) node.append(element("span", { class: "fk-later", text: "no photos" }));
-    for (const { image, url } of (photos ?? []).slice(0, count)) node.append(element("img", { src: url, alt: `Typical photo of ${shown(name)}`, title: image }));
+    for (const { image, gone, url } of (photos ?? []).slice(0, count)) node.append(element("img", { src: url, alt: called(`Typical photo of ${shown(name)}`, gone), title: image }));
     return node;
   };
   fill();

@@ -1,7 +1,7 @@
 // The strength explorer: the traits of finerkit.StrengthExplorer enter; photos with the contrast drawn over them leave.
 import { coefficients, contrast, keepStrongest, margin, peak } from "./evidence.js";
 import { paint } from "./paint.js";
-import { bytes, chooser, element, errorLine, floats, imageUrl, keepKeys, listeners, nextFrame, sender, short, shown, slider, toggle } from "./dom.js";
+import { bytes, called, chooser, element, errorLine, floats, imageUrl, keepKeys, listeners, nextFrame, sender, short, shown, slider, toggle } from "./dom.js";
 
 const LARGE = 900; // pixels on the longer side of the map over an enlarged photo: enough for a smooth map
 
@@ -33,6 +33,7 @@ export function unpack(page) {
     status: page.status[i],
     species: page.species[i],
     bytes: page.photos[i],
+    gone: page.gone[i],
   }));
 }
 
@@ -120,7 +121,7 @@ function tileOf(photo, model, send, width) {
   const across = Math.max(1, Math.round(scale * photo.size[0]));
   const { canvas, draw } = overlay(photo, across, Math.max(1, Math.round(scale * photo.size[1])));
   const url = imageUrl(photo.bytes);
-  const button = element("button", { type: "button", class: "fk-photo", "aria-label": `Enlarge ${photo.image}` });
+  const button = element("button", { type: "button", class: "fk-photo", "aria-label": called(`Enlarge ${photo.image}`, photo.gone) });
   button.style.aspectRatio = `${photo.size[0]} / ${photo.size[1]}`;
   button.style.width = `${(100 * across) / width}%`;
   button.append(element("img", { src: url, alt: "" }), canvas);
@@ -259,7 +260,7 @@ function enlargement(model, send) {
     const url = imageUrl(original.image === photo.image ? original.photo : photo.bytes);
     const scale = LARGE / Math.max(...photo.size);
     const map = overlay(photo, Math.max(1, Math.round(photo.size[0] * scale)), Math.max(1, Math.round(photo.size[1] * scale)));
-    const picture = element("div", { class: "fk-photo" }, element("img", { src: url, alt: `Photo ${photo.image}` }), map.canvas);
+    const picture = element("div", { class: "fk-photo" }, element("img", { src: url, alt: called(`Photo ${photo.image}`, photo.gone) }), map.canvas);
     picture.style.aspectRatio = `${photo.size[0]} / ${photo.size[1]}`;
     picture.style.setProperty("--fk-aspect", photo.size[0] / photo.size[1]);
     const strength = slider(model, "strength", "Comparison strength", { min: 0, max: 2, step: 0.05, send });

@@ -1,5 +1,5 @@
 // The trait explorer: the traits of finerkit.TraitExplorer enter; rows of crops, a map of regions and a matrix leave.
-import { chooser, element, errorLine, floats, keepKeys, listeners, nextFrame, sender, short, shown, toggle } from "./dom.js";
+import { called, chooser, element, errorLine, floats, keepKeys, listeners, nextFrame, sender, short, shown, toggle } from "./dom.js";
 import { marker, tally } from "./lasso.js";
 import { cropped, drawing, fileOf, heatTable, percent, swatch, whole } from "./regions.js";
 import { scatter } from "./scatter.js";
@@ -48,7 +48,7 @@ function button(text, onclick, attrs = {}) {
 /** Crops as buttons that open their photo. */
 function cropButtons(crops, colours, open, keep) {
   return crops.map((crop) => {
-    const words = `${fileOf(crop.image)}, ${shown(crop.species)}: ${short(crop.evidence)} logits`;
+    const words = called(`${fileOf(crop.image)}, ${shown(crop.species)}: ${short(crop.evidence)} logits`, crop.gone);
     const node = button("", () => open(crop.image), { class: "fk-crop-button", title: words, "aria-label": `Open photo ${words}` });
     node.append(cropped(crop, colours[crop.trait], keep));
     return node;
