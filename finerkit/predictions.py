@@ -106,7 +106,8 @@ def trained(
         head = fit_head(embedding, labels[rows], kind, C, rows)
         bar.update()
         judges = []
-        for _, judge in held_out_heads(embedding, labels[rows], fold[rows], kind, C, rows):
+        start = Head(head.species, head.weight.astype(np.float32), head.bias.astype(np.float32))  # as it is stored
+        for _, judge in held_out_heads(embedding, labels[rows], fold[rows], kind, C, rows, start):
             judges.append(judge)
             bar.update()
     species = _table(head.species, embedding, labels)

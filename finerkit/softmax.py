@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from finerkit.blocks import Embedding
 
+    Change = Callable[[torch.Tensor], torch.Tensor]
+
 #: A fit ends where no slope, in the variables of `_evener`, is larger than this times the root of the number of photos:
 #: so grow the slopes of logits that are equally wrong. Logits by few weights are then within half a percent of their
 #: spread of the optimum's in each photo, those by many weights (root mean square) within .6 %.
@@ -48,6 +50,7 @@ class Problem(NamedTuple):
     mean: np.ndarray  # (feature,) subtracted from embeddings
     scale: np.ndarray  # (feature,) that they are then divided by
     C: float  # inverse strength of the penalty
+    start: tuple[np.ndarray, np.ndarray] | None = None  # weight and bias to begin with, as `fit_softmax` returns them
 
 
 def fit_softmax(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +93,7 @@ def _fit_small(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, fl
     """
     from scipy.optimize import minimize
 
-    even = _evener(problem, shape, torch.float64)
+    even, uneven = _evener(problem, shape, torch.float64)
 
     def weights(flat: np.ndarray) -> torch.Tensor:
         return even(torch.from_numpy(flat).to(_device()))
@@ -100,6 +103,8 @@ def _fit_small(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, fl
         return total, even(gradient).cpu().numpy()
 
     start = np.zeros(shape[0] * (shape[1] + 1))
+    if problem.start is not None:
+        start = uneven(torch.from_numpy(np.concatenate([part.ravel() for part in problem.start]))).numpy()
     enough = _SETTLED * (len(problem.rows) / max(1, problem.C)) ** 0.5  # a weak penalty is felt late
     options = {"gtol": enough, "ftol": 0, "maxcor": _HISTORY, "maxiter": _MOST_STEPS}
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
@@ -111,7 +116,7 @@ def _fit_large(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, fl
 
     The variables are not the weights but what `_evener` makes weights of.
     """
-    even = _evener(problem, shape, torch.float32)
+    even, _ = _evener(problem, shape, torch.float32)
     flat = torch.zeros(shape[0] * (shape[1] + 1), device=_device())
     unit = 1.0
 
@@ -134,8 +139,8 @@ def _fit_large(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, fl
     return even(flat * unit).cpu().numpy(), float(flat.grad.abs().max()), _ROUNDING
 
 
-def _evener(problem: Problem, shape: tuple[int, int], dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The change of variables in which the objective is about equally steep in all directions.
+def _evener(problem: Problem, shape: tuple[int, int], dtype: torch.dtype) -> tuple[Change, Change]:
+    """The change of variables in which the objective is about equally steep in all directions, and its inverse.
 
     Embeddings vary along few directions much and along many little, which costs L-BFGS two to five times the steps.
     At zero weights the objective curves, for each class, as ``X^T X / classes + 1 / C``; later the first part is less,
@@ -158,7 +163,11 @@ def _evener(problem: Problem, shape: tuple[int, int], dtype: torch.dtype) -> Cal
         weight, bias = _parts(flat, shape)
         return torch.cat([(weight @ turn).reshape(-1), bias * shift])
 
-    return even
+    def uneven(flat: torch.Tensor) -> torch.Tensor:
+        weight, bias = _parts(flat, shape)
+        return torch.cat([(weight @ (direction * level.sqrt() @ direction.T)).reshape(-1), bias / shift])
+
+    return even, uneven
 
 
 def _device() -> torch.device:

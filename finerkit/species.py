@@ -49,7 +49,12 @@ class Head(NamedTuple):
 
 
 def fit_head(
-    embedding: Embedding, labels: np.ndarray, kind: str = "linear", C: float = 1.0, rows: np.ndarray | None = None
+    embedding: Embedding,
+    labels: np.ndarray,
+    kind: str = "linear",
+    C: float = 1.0,
+    rows: np.ndarray | None = None,
+    start: Head | None = None,
 ) -> Head:
     """Fit a head for the species in `labels`.
 
@@ -74,6 +79,8 @@ def fit_head(
         Inverse strength of the penalty.
     rows
         Ascending positions of the photos to learn from; `labels` are theirs. Default: all.
+    start
+        A head of about the same photos, from which a fit in blocks sets out: it gets there in fewer passes.
 
     Returns
     -------
@@ -94,10 +101,18 @@ def fit_head(
     else:
         from finerkit.softmax import Problem, fit_softmax
 
-        weight, bias = fit_softmax(Problem(embedding, rows, classes, mean, scale, C))
+        begun = None if start is None else _begun(start, species, mean, scale)
+        weight, bias = fit_softmax(Problem(embedding, rows, classes, mean, scale, C, begun))
     dtype = np.float32 if weight.size > _LARGE_HEAD else np.float64
     raw = (weight / scale).astype(dtype)
     return Head(species, raw, (bias - raw @ mean).astype(dtype), "memory" if in_memory else "blocks")
+
+
+def _begun(start: Head, species: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias of a head for some of its species, for embeddings that are standardised otherwise."""
+    raw = start.weight[np.searchsorted(start.species, species)].astype(np.float64)
+    bias = start.bias[np.searchsorted(start.species, species)] + raw @ mean
+    return np.where(np.isfinite(scale), raw * np.where(np.isfinite(scale), scale, 0), 0), bias
 
 
 def _in_memory(photos: int, features: int, species: int) -> bool:
@@ -174,12 +189,13 @@ def held_out_heads(
     kind: str = "linear",
     C: float = 1.0,
     rows: np.ndarray | None = None,
+    start: Head | None = None,
 ) -> Iterator[tuple[int, Head]]:
     """Fit the heads of cross-validation.
 
     Parameters
     ----------
-    embedding, labels, kind, C, rows
+    embedding, labels, kind, C, rows, start
         See `fit_head`.
     fold
         (image,) of each label, from `finerkit.folds.split`.
@@ -194,7 +210,7 @@ def held_out_heads(
     rows = np.arange(len(labels)) if rows is None else rows
     for i in range(fold.max(initial=-1) + 1):
         train = fold != i
-        yield i, fit_head(embedding, labels[train], kind, C, rows[train])
+        yield i, fit_head(embedding, labels[train], kind, C, rows[train], start)
 
 
 def held_out_heads_of(study: xr.DataTree) -> Iterator[tuple[np.ndarray, Head]]:
@@ -230,7 +246,9 @@ def held_out_heads_of(study: xr.DataTree) -> Iterator[tuple[np.ndarray, Head]]:
     stored = study["features"].to_dataset()["embedding"]
     embedding = stored.isel(image=stored.indexes["image"].get_indexer(ids)).values
     fold = study["predictions"]["fold"].values[known]
-    for i, head in held_out_heads(embedding, labels[known], fold, attrs["head"], float(attrs["C"])):
+    table = study["species"].to_dataset()
+    start = Head(*(table[name].values for name in ("species", "weight", "bias"))) if "weight" in table else None
+    for i, head in held_out_heads(embedding, labels[known], fold, attrs["head"], float(attrs["C"]), start=start):
         yield ids[fold == i], head
 
 
