@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm.auto import tqdm
 
+from finerkit import explain, features
 from finerkit import store as disk
 from finerkit.images import warn_unusable
 from finerkit.lock import writing
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _ARRAYS = ("evidence", "logit")
 
+#: What asking again does not change.
+NOT_FINITE = (explain.NOT_FINITE, features.NOT_FINITE)
+
 
 def answered(path: Place | None, group: str, question_id: str, *, named: bool, overwrite: bool) -> xr.Dataset | None:
     """The stored answer to the same question, if there is one that is complete.
@@ -45,7 +49,8 @@ def answered(path: Place | None, group: str, question_id: str, *, named: bool, o
     if found is None or not found.attrs.get("complete"):
         return None
     if found.attrs.get("question_id") == question_id:
-        return found
+        lost = ~np.isin(found["status"].values, ["ok", *NOT_FINITE])  # a drive may have been away: asked again
+        return None if lost.any() else found
     if named:
         raise ValueError(
             f"There is another comparison in {group!r}, of other species, photos or settings, or of an earlier head. "
@@ -134,7 +139,7 @@ def _opened(path: Place, group: str, data: xr.Dataset) -> tuple[disk.ChunkedGrou
     waiting = np.full(data.sizes["image"], disk.PENDING, object)
     dims = {"evidence": {d: data.sizes[d] for d in ("species", "y", "x")}, "logit": {"species": data.sizes["species"]}}
     disk.make_group(path, "comparisons")
-    disk.write_group(path, group, data.assign_coords(status=text_variable(waiting)))
+    disk.write_group(path, group, data.assign_coords(status=text_variable(waiting)), name=group.partition("/")[2])
     units = dict.fromkeys(dims, "logit")
     return disk.make_arrays(path, group, data.sizes["image"], dims, dict.fromkeys(dims, "float32"), units), list(every)
 

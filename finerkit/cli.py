@@ -256,16 +256,26 @@ def _traits_of(study: xr.DataTree, pair: xr.Dataset, options: argparse.Namespace
     import finerkit as fk
     from finerkit.names import file_stem
     from finerkit.roles import references_of, target_of
-    from finerkit.study import study_of
 
     name = file_stem(target_of(pair), references_of(pair))
     if name in study.finerkit.traits():
         kept = study.finerkit.trait(name)
         if kept.attrs.get("edited"):
-            study_of(kept, study)  # refuses those of an earlier head
+            _refuse_earlier(kept, study, name)
             print(f"Using the traits {name!r} as they were edited by hand ({kept.attrs['edited']} edits).")
             return kept
     return fk.find_traits(pair, options.strength, options.traits or "auto")
+
+
+def _refuse_earlier(traits: xr.Dataset, study: xr.DataTree, name: str) -> None:
+    from finerkit.identity import Identity
+
+    if Identity.from_attrs(traits.attrs) != study.finerkit.identity:
+        raise ValueError(
+            f"The traits {name!r} were edited by hand, and the species head has changed since. Look at them with "
+            f"study.finerkit.trait({name!r}); then find others beside them, fk.find_traits(comparison, name='...'), or "
+            "in their place, fk.find_traits(comparison, overwrite=True), and run this again."
+        )
 
 
 def _guide(options: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ from finerkit.preprocess import Preprocess
 from finerkit.questions import References, choose_images, choose_references
 from finerkit.roles import species_coords
 from finerkit.similarity import head_species
-from finerkit.study import as_study, with_paths
+from finerkit.study import as_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -156,9 +156,10 @@ def compare(
             "strength_only_scales": int(_only_scales(study, target, chosen.names, detail)),
             **_model_facts(study), **study.finerkit.identity.to_attrs(), **how.facts,
         }  # fmt: skip
-        data = _frame(study, photos, how.grid, [target, *chosen.names], attrs)
-        found = keep(path, group, data, photos, how.explain, progress)
-    found = with_paths(study, _as_picked(found, chosen)).assign_attrs(objective=objective)
+        data = _frame(study, photos, how.grid, [target, *chosen.names], attrs | {"objective": objective})
+        found = keep(path, group, _as_picked(data, chosen), photos, how.explain, progress)
+    labels = _of_photos(study, photos, (found.sizes["y"], found.sizes["x"]))  # of now: an earlier call may be older
+    found = _as_picked(found.assign_coords(labels), chosen).assign_attrs(objective=objective)
     return found if path is None else found.assign_attrs(store=text(path))  # where fk.score finds the network again
 
 
@@ -191,20 +192,26 @@ def _frame(
     study: xr.DataTree, photos: xr.Dataset, grid: tuple[int, int], names: list[str], attrs: dict[str, Any]
 ) -> xr.Dataset:
     """The answer without its evidence: what is known of the photos, where their grids lie, and how it is made."""
-    placed = Preprocess.from_attrs(study.attrs).placement(photos.width.values, photos.height.values, grid)
-    pixel = {"units": "pixel", "comment": "of the upright original photo"}
-    coords = {f"cell_{k.removeprefix('cell_')}": ("image", v, pixel) for k, v in placed._asdict().items()}
-    columns = {"true_species": "species", "path": "path", "status": "status"}
-    coords |= {new: text_variable(photos[old].values) for new, old in columns.items()}
-    coords |= {v: ("image", photos[v].values, pixel) for v in ("width", "height")}
-    coords["row"] = ("image", _rows(study, photos), {"comment": "of the study's store, -1 for other photos"})
-    coords |= {"image": text_variable(photos.image.values), **species_coords(names[0], names[1:])}
+    coords = _of_photos(study, photos, grid) | species_coords(names[0], names[1:])
+    coords |= {"status": text_variable(photos["status"].values), "image": text_variable(photos.image.values)}
     coords |= {"y": np.arange(grid[0]), "x": np.arange(grid[1])}
     variables = _cross_validated(study, photos, names)
     if attrs["additive"]:
         bias = study["species"].to_dataset().sel(species=names)["bias"].values
         variables["bias"] = ("species", bias, {"units": "logit"})
     return xr.Dataset(variables, coords, attrs)
+
+
+def _of_photos(study: xr.DataTree, photos: xr.Dataset, grid: tuple[int, int]) -> dict[str, Any]:
+    """Coordinates along ``image``: labels, files, sizes, rows in the study, and where the grid lies."""
+    placed = Preprocess.from_attrs(study.attrs).placement(photos.width.values, photos.height.values, grid)
+    pixel = {"units": "pixel", "comment": "of the upright original photo"}
+    coords: dict[str, Any] = {
+        f"cell_{k.removeprefix('cell_')}": ("image", v, pixel) for k, v in placed._asdict().items()
+    }
+    coords |= {"true_species": text_variable(photos["species"].values), "path": text_variable(photos["path"].values)}
+    coords |= {v: ("image", photos[v].values, pixel) for v in ("width", "height")}
+    return coords | {"row": ("image", _rows(study, photos), {"comment": "of the study's store, -1 for other photos"})}
 
 
 def _rows(study: xr.DataTree, photos: xr.Dataset) -> np.ndarray:

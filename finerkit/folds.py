@@ -57,6 +57,8 @@ def _columns(images: xr.Dataset, groups: Iterable[str]) -> Iterator[tuple[str, n
     for name in dict.fromkeys([*groups, "file"]):
         if name in images:
             yield name, _coded(images[name].values)
+    if "sha256" in images:
+        yield "sha256", _coded(images["sha256"].values)
     if "duplicate_of" in images:
         first = images["duplicate_of"].values
         yield "duplicate_of", _coded(np.where(first == "", images["image"].values, first))

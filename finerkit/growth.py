@@ -85,7 +85,7 @@ def match(table: xr.Dataset, images: xr.Dataset) -> Match:
         r = at.get(name, -1)
         if r < 0:
             continue
-        failed = status[r] not in ("ok", disk.PENDING, disk.REMOVED)  # nothing was computed of it
+        failed = status[r] not in ("ok", disk.PENDING, disk.REMOVED, NOT_FINITE)  # nothing was computed of it
         if then[r] == now[i] or failed:
             row[i] = r
         else:
@@ -130,6 +130,12 @@ def append(path: Place, table: xr.Dataset, images: xr.Dataset, found: Match) -> 
         if name in fresh and name in table:
             before = status if name == "status" else table[name].values
             disk.write_column(path, "images", name, np.append(before, fresh[name]), images[name].attrs)
+    for name in set(map(str, table.data_vars)) - {
+        *ESSENTIAL,
+        *map(str, images.data_vars),
+    }:  # the list says nothing of it
+        values = _merged(None, table[name].values, np.arange(found.known), found.count)
+        disk.write_column(path, "images", name, values, table[name].attrs)
     disk.write_ids(path, np.append(ids, fresh["image"]))
     disk.resize_arrays(path, "images", found.count)
     disk.resize_arrays(path, "features", found.count)
@@ -194,14 +200,13 @@ def changed(before: xr.Dataset, after: xr.Dataset) -> list[str]:
 
 
 def _merged(known: np.ndarray | None, fresh: np.ndarray, row: np.ndarray, count: int) -> np.ndarray:
-    """A column of all rows: `fresh` at its rows, what was `known` elsewhere."""
+    """A column of all rows: `fresh` at its rows, elsewhere what was `known`; nothing where that is of another kind."""
     if len(row) == count:
         values = np.empty(count, fresh.dtype)
     elif known is not None and known.dtype.kind == fresh.dtype.kind:
         values = known.astype(np.result_type(known, fresh))
     else:
-        mixed = pd.Series([None] * count if known is None else known, dtype=object)
-        mixed[row] = pd.Series(fresh).astype(object).to_numpy()
-        return column(pd.Series(mixed.tolist()))
+        sparse = pd.Series(fresh, row).reindex(range(count))
+        return column(sparse.fillna("") if fresh.dtype == object else sparse)
     values[row] = fresh
     return values

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
+from finerkit.places import place
 from finerkit.roles import references_of, target_of
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def as_pair(pair: Any) -> xr.Dataset:
         pair = pair.to_dataset()
     if not isinstance(pair, xr.Dataset) or not {"evidence", "logit"} <= set(pair.variables):
         raise TypeError(f"Expected a comparison, as fk.compare(...) returns it. Got a {type(pair).__name__} instead.")
+    _refuse_rewritten(pair)
     if "image" not in pair.dims:
         of_the_photo = [n for n, c in pair.coords.items() if not c.dims and n != "image"]
         pair = pair.reset_coords(of_the_photo).expand_dims("image").set_coords(of_the_photo)
@@ -47,6 +50,23 @@ def as_pair(pair: Any) -> xr.Dataset:
             "contrast(..., references=[...])."
         )
     return plain_text(pair)
+
+
+def _refuse_rewritten(pair: xr.Dataset) -> None:
+    """Raise ValueError if evidence that is still on disk was replaced there: it would be another comparison's."""
+    attrs = pair.attrs
+    if pair["evidence"].chunks is None or not (attrs.get("question_id") and attrs.get("store")):
+        return
+    try:
+        there = place(attrs["store"]) / "comparisons" / attrs["name"] / "zarr.json"
+        now = json.loads(there.read_bytes())["attributes"].get("question_id")
+    except (OSError, ValueError, KeyError):
+        now = None
+    if now != attrs["question_id"]:
+        raise ValueError(
+            f"The comparison {attrs['name']!r} was replaced or removed in its study since this was opened, and its "
+            "evidence was not loaded. Ask fk.compare(study, ...) again."
+        )
 
 
 def plain_text(data: xr.Dataset) -> xr.Dataset:

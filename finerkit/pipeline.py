@@ -228,6 +228,7 @@ def _completed(job: Job, overwrite: bool) -> xr.DataTree:
     _refuse_loss(job, found, overwrite)
     if len(found.new):
         append(path, table, images, found)
+    _write_contents(job, found)
     _embed(job, found)
     table = disk.read_group(path, "images")
     found = match(table, images)
@@ -254,6 +255,16 @@ def _refuse_loss(job: Job, found: Match, overwrite: bool) -> None:
             f"{job.images.sizes['image']}, such as {found.lost[0]!r}. Choose another store=, or leave them out with "
             "analyze(..., overwrite=True)."
         )
+
+
+def _write_contents(job: Job, found: Match) -> None:
+    """Write what the files hold now, of photos that failed before, before anything is computed of them."""
+    table = disk.read_group(job.path, "images", "fingerprint", "sha256")
+    for name in ("fingerprint", "sha256"):
+        if name in table and name in job.images:
+            values = table[name].values.copy()
+            values[found.row] = job.images[name].values
+            disk.write_column(job.path, "images", name, values, table[name].attrs)
 
 
 def _embed(job: Job, found: Match) -> None:

@@ -201,7 +201,7 @@ def write_tables(
 ) -> tuple[xr.Dataset, np.ndarray]:
     """Write ``/species`` and ``/predictions``, whose logits are never in memory whole; returns species and folds."""
     names = judged.species["species"].values
-    rows = min(len(images["image"]), max(disk.CHUNK, _CHUNK // len(names)))
+    rows = max(disk.CHUNK, _CHUNK // len(names))
     coords = {"image": text_variable(images["image"].values), "species": names}
     disk.write_group(path, "predictions", xr.Dataset(coords=coords), **judged.species.attrs | attrs)
     shape, units = {"logit": {"species": len(names)}}, {"logit": "logit"}

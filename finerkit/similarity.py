@@ -132,5 +132,8 @@ def confusion_counts(study: xr.DataTree) -> xr.DataArray:
 def head_species(study: xr.DataTree) -> list[str]:
     """Names that the study's head knows."""
     if "species" not in study.children:
-        raise ValueError("This study is not finished: run fk.analyze(...) again with the same arguments to finish it.")
+        raise ValueError(
+            "This study is not finished: its species head is being fitted, or that was interrupted. Wait, or run "
+            "fk.analyze(...) again with the same arguments to finish it."
+        )
     return [str(s) for s in study["species"]["species"].values]

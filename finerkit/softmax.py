@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 #: spread of the optimum's in each photo, those by many weights (root mean square) within .6 %.
 _SETTLED, _SETTLED_LARGE = 5e-7, 1e-5
 
+#: Photos up to which fits end there. Of more, each pass costs seconds, and species that nothing confuses would take
+#: hundreds of passes: those fits end at slopes that are `_SOONER` times as large.
+_MANY, _SOONER = 2**14, 100
+
 #: Largest slope at which rounding to float32 may end a fit of many weights before that.
 _ROUNDING = 0.05
 
@@ -106,6 +110,7 @@ def _fit_small(problem: Problem, shape: tuple[int, int]) -> tuple[np.ndarray, fl
     if problem.start is not None:
         start = uneven(torch.from_numpy(np.concatenate([part.ravel() for part in problem.start]))).numpy()
     enough = _SETTLED * (len(problem.rows) / max(1, problem.C)) ** 0.5  # a weak penalty is felt late
+    enough *= _SOONER if len(problem.rows) > _MANY else 1
     options = {"gtol": enough, "ftol": 0, "maxcor": _HISTORY, "maxiter": _MOST_STEPS}
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
     return weights(found.x).cpu().numpy(), float(np.abs(found.jac).max()), 5 * enough

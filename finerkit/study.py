@@ -43,7 +43,7 @@ def open_study(store: str | os.PathLike[str], *, photos: str | os.PathLike[str] 
     """Open a study. Small tables are in memory, features and evidence are read when used (dask).
 
     Rows that were removed are left out. A study that is growing, or whose growing was interrupted, opens as it was
-    before.
+    before; while its head is being fitted anew, it has no ``/species`` and ``/predictions``.
 
     Parameters
     ----------
@@ -103,6 +103,11 @@ def open_place(path: Place, photos: str | os.PathLike[str] | None = None) -> xr.
     if "images" not in groups:
         raise ValueError(f"The study {str(path)!r} was only begun: run fk.analyze(...) again with the same arguments.")
     groups = _tables(groups, path)
+    if (groups["images"]["row"].values[-1:] >= len(disk.read_text(path, "images", "status"))).any():
+        raise ValueError(
+            f"{str(path)!r} was written by xarray from a study with removed rows, so its rows have other numbers. Copy "
+            "the folder of that study instead, or make it anew with fk.analyze(...)."
+        )
     groups["images"] = _relocated(path, groups["images"], photos)
     for name, data in groups.items():
         if name.startswith(("comparisons/", "traits/")):
@@ -173,6 +178,8 @@ def _without_hidden_rows(groups: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]
 
     The coordinate ``row`` says which row of the store each photo is.
     """
+    if "row" in groups["images"].variables:  # written by xarray, from a study as it is worked with
+        return groups
     status = groups["images"]["status"].values
     known = len(status)
     if "predictions" in groups:
@@ -231,7 +238,7 @@ def photo_root(path: Place, attrs: Mapping[str, Any]) -> str:
 
 def moved(path: str, root: str, found: str) -> str:
     """Return a path below `root` as it is below `found`; as it is where it does not lie below `root`."""
-    if root == found or not root or not path.startswith(root):
+    if root == found or not root or not path.startswith(os.path.join(root, "")):  # noqa: PTH118 - ends in a slash
         return path
     return os.path.normpath(Path(found, os.path.relpath(path, root)))
 
@@ -342,7 +349,8 @@ class StudyAccessor:
     def location(self) -> Place | None:
         """Where the study was opened from; None for one in memory."""
         source = self._tree.root.encoding.get("source")
-        return places.place(source) if source else None
+        there = places.place(source) if source else None
+        return None if there is None or (places.is_local(there) and there.is_file()) else there  # a netCDF file is none
 
     @property
     def store(self) -> Place | None:

@@ -10,7 +10,7 @@ import pandas as pd
 from finerkit.columns import columns_of
 from finerkit.derived import origin_attrs
 from finerkit.evidence import contrast, reference_weights
-from finerkit.pairs import as_pair
+from finerkit.pairs import as_pair, plain_text
 from finerkit.roles import target_of
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def phenotype_table(traits: xr.Dataset) -> pd.DataFrame:
         ``margin`` (the traits and the remainder add up to it); a column ``shows: NAME`` per trait; the
         columns of the study's table (one whose name finerkit uses itself has "table" before it, as "table_region").
     """
+    traits = plain_text(traits)
     names = [str(t) for t in traits["trait"].values]
     table = pd.DataFrame(
         {

@@ -162,8 +162,25 @@ def test_columns_change_in_place_and_not_the_head(photos, model, path):
     assert study["images/mass"].values[3] == "3 g"
     few = images.isel(image=slice(3, None)).assign(mass=("image", np.arange(33)))
     study = fk.analyze(few, model, path, overwrite=True)
-    assert list(study["images/mass"].values) == [str(i) for i in range(33)]  # one column has one type
-    assert list(plain(path)["mass"].values[:3]) == ["0 g", "1 g", "2 g"]
+    assert list(study["images/mass"].values) == list(range(33))
+    assert np.isnan(plain(path)["mass"].values[:3]).all()  # left out, and of another kind
+
+
+def test_a_column_that_the_list_lacks_is_kept_and_empty_for_new_photos(photos, model, path):
+    images = fk.read_images(photos, progress=False)
+    columns = {
+        "mass": np.arange(36.0), "legs": np.arange(36), "wild": np.arange(36) % 2 == 0,
+        "day": np.datetime64("2024-01-01", "ns") + np.arange(36), "site": np.array(["n"] * 36, object),
+    }  # fmt: skip
+    fk.analyze(images.assign({k: ("image", v) for k, v in columns.items()}), model, path, progress=False)
+    draw(SPECIES[1], 300).save(photos / SPECIES[1] / "300.png")
+    study = again(photos, model, path)["images"].to_dataset()
+    new = study.isel(image=-1)
+    assert np.isnan([new.mass, new.legs]).all()
+    assert np.isnat(new.day.values)
+    assert (new.wild.item(), new.site.item()) == ("", "")
+    np.testing.assert_array_equal(study.legs.values[:36], columns["legs"])
+    np.testing.assert_array_equal(study.day.values[:36], columns["day"])
 
 
 def test_a_photo_that_came_back_is_tried_again_and_only_that(photos, model, tmp_path, computed):
@@ -401,3 +418,23 @@ def test_features_that_were_half_written_are_computed_again(photos, model, tmp_p
     study = again(photos, model, path)
     assert np.isfinite(study["features/feature_map"].values).all()
     assert np.isfinite(study["features/embedding"].values).all()
+
+
+def test_a_file_that_replaces_one_that_failed_is_computed(photos, model, tmp_path, monkeypatch):
+    """Not finite once is said of the file, not of the name."""
+    path, name = tmp_path / "s.zarr", f"{SPECIES[2]}/03.png"
+    original, bad = model.features, Image.open(photos / name)
+    pixels = model.preprocess.pixels(bad.convert("RGB"))
+
+    def overflows(batch):
+        cells, embedding = original(batch)
+        same = (batch == pixels).all((1, 2, 3))
+        return cells, np.where(same[:, None], np.nan, embedding)
+
+    monkeypatch.setattr(model, "features", overflows)
+    with pytest.warns(fk.PhotoWarning, match="not finite"):
+        again(photos, model, path)
+    draw(SPECIES[2], 999).save(photos / name)
+    study = again(photos, model, path)
+    assert (study["images"].status == "ok").all()
+    assert np.isfinite(study["features/embedding"].sel(image=name)).all()

@@ -219,7 +219,8 @@ def test_the_same_question_is_answered_from_the_store(study, monkeypatch):
     np.testing.assert_array_equal(again.evidence, first.evidence)
     assert again.attrs["objective"] == "softmax"
     stored = next(iter(fk.open_study(study.finerkit.location)["comparisons"].children.values()))
-    assert "objective" not in stored.attrs  # an answer on disk is never changed
+    assert stored.attrs["objective"] == "mean"  # an answer on disk is never changed
+    assert study.finerkit.comparison(stored.name).attrs["objective"] == "mean"
 
 
 def test_an_interrupted_comparison_is_made_again(study):
@@ -493,7 +494,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(photos, model, finished, t
     half = fk.open_study(path)
     assert (half["images"].status[:32] == "ok").all()
     assert (half["images"].status[32:] == "pending").all()
-    with pytest.raises(ValueError, match="not finished: run fk.analyze"):
+    with pytest.raises(ValueError, match="not finished: its species head is being fitted.*run fk.analyze"):
         fk.compare(half, SPECIES[0])
     count = itertools.count()
     monkeypatch.setattr(model, "features", lambda pixels: (next(count), original(pixels))[1])
@@ -679,3 +680,40 @@ def test_a_bright_square_is_found_at_its_pixels(tmp_path, fit, orientation):
     table = fk.evidence_table(fk.compare(study, "a", progress=False))
     assert box[0] <= table.peak_x.iloc[0] <= box[2]
     assert box[1] <= table.peak_y.iloc[0] <= box[3]
+
+
+def test_a_comparison_that_was_replaced_is_refused_where_it_is_held(study):
+    held = fk.compare(study, SPECIES[0], [SPECIES[1]], name="mine", progress=False)
+    loaded = held.load().copy()
+    held = study.finerkit.comparison("mine")
+    fk.compare(study, SPECIES[0], [SPECIES[2]], name="mine", overwrite=True, progress=False)
+    for use in (fk.contrast, fk.evidence_table):
+        with pytest.raises(ValueError, match="'mine' was replaced or removed in its study"):
+            use(held)
+    assert float(np.abs(fk.contrast(loaded, 1.0)).max()) > 0
+
+
+def test_labels_and_places_of_photos_are_those_of_now(study, model, tmp_path):
+    folder = tmp_path / "new" / "unknown"
+    folder.mkdir(parents=True)
+    draw(SPECIES[0], 99).save(folder / "a.png")
+    images = fk.read_images(tmp_path / "new")
+    first = fk.compare(study, SPECIES[0], images=images, model=model, progress=False)
+    (tmp_path / "new").rename(tmp_path / "moved")
+    moved = fk.read_images(tmp_path / "moved").assign(species=("image", np.array([SPECIES[1]], object)))
+    again = fk.compare(study, SPECIES[0], images=moved, model=model, progress=False)
+    np.testing.assert_array_equal(again.evidence, first.evidence)
+    assert again.true_species.item() == SPECIES[1]
+    assert again.path.item() == str(tmp_path / "moved" / "unknown" / "a.png")
+
+
+def test_a_study_that_xarray_wrote_is_refused_where_its_rows_moved(study, photos, model, tmp_path):
+    fewer = fk.read_images(photos).isel(image=slice(1, None))
+    shorter = fk.analyze(fewer, model, study.finerkit.location, overwrite=True, progress=False)
+    shorter.to_netcdf(tmp_path / "s.nc", engine="h5netcdf")
+    back = xr.open_datatree(tmp_path / "s.nc", engine="h5netcdf")
+    assert fk.similar_species(back, SPECIES[0]).size == 2
+    with warnings.catch_warnings(action="ignore"):  # of Zarr, about text
+        shorter.to_zarr(tmp_path / "copy.zarr", zarr_format=3)
+    with pytest.raises(ValueError, match="written by xarray from a study with removed rows"):
+        fk.open_study(tmp_path / "copy.zarr")

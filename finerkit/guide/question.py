@@ -10,7 +10,7 @@ import xarray as xr
 from finerkit.derived import check_same_origin
 from finerkit.evidence import DEFAULT_STRENGTH
 from finerkit.located import located
-from finerkit.pairs import as_pair
+from finerkit.pairs import as_pair, plain_text
 from finerkit.roles import references_of, target_of
 from finerkit.study import as_study, study_of
 
@@ -78,7 +78,7 @@ def _of_the_same(data: xr.Dataset | None, pair: xr.Dataset, name: str, call: str
             f"{name} = {call}."
         )
     check_same_origin(data, pair, name, call)
-    return data
+    return plain_text(data)
 
 
 def _in_words(data: xr.Dataset) -> str:

@@ -13,6 +13,7 @@ from finerkit.columns import MARK, derived_name
 from finerkit.derived import origin_attrs
 from finerkit.image_tables import RESERVED
 from finerkit.images import usable
+from finerkit.lock import writing
 from finerkit.places import text
 from finerkit.roles import references_of, target_of
 from finerkit.study import study_of
@@ -134,7 +135,7 @@ def find_traits(
     """
     _check(comparison, strength, n_traits, share, presence)
     study = study_of(comparison, study)
-    named = comparison[["role"]].assign_attrs({"name": name} if name else {})
+    named = comparison[["role"]].drop_attrs().assign_attrs({"name": name} if name else {})
     if not overwrite:
         _refuse_edited(study, named)
     question = question_of(study, comparison, float(strength))
@@ -173,7 +174,7 @@ def find_traits(
         "seed": seed,
         "found": uuid.uuid4().hex,  # tells these from others under the same name
     }
-    return _keep(study, found)
+    return _keep(study, found, overwrite)
 
 
 def question_of(study: xr.DataTree, data: xr.Dataset, strength: float) -> Question:
@@ -310,7 +311,7 @@ def _margins(study: xr.DataTree, photos: xr.Dataset, question: Question) -> np.n
     return (rows * direction).sum(1) + constant
 
 
-def _keep(study: xr.DataTree, found: xr.Dataset) -> xr.Dataset:
+def _keep(study: xr.DataTree, found: xr.Dataset, overwrite: bool) -> xr.Dataset:
     """Write the traits into the study, where it has a store that can be written."""
     path = study.finerkit.store
     found = found.assign_attrs(disk.provenance(**found.attrs))
@@ -318,7 +319,10 @@ def _keep(study: xr.DataTree, found: xr.Dataset) -> xr.Dataset:
         return found
     found.attrs["store"] = text(path)
     try:
-        return put(path, found)
+        with writing(path):
+            if not overwrite:
+                _refuse_edited(study, found)  # again: somebody may have named some meanwhile
+            return put(path, found)
     except OSError as error:  # read-only, full, or another process is at it
         warnings.warn(f"The traits are kept in memory only, since the store cannot be written: {error}", stacklevel=3)
         return found

@@ -85,6 +85,12 @@ def put(path: Place, traits: xr.Dataset) -> xr.Dataset:
     traits = traits.assign_attrs(revision=uuid.uuid4().hex, saved_edits=len(edit.history(traits)))
     there = path / group
     with writing(path):
+        if traits.attrs.get("study_id") not in (None, disk.read_root(path).get("study_id")):
+            name = group.partition("/")[2]
+            raise ValueError(
+                "The study was compacted or replaced since these traits were read: their rows are no longer its rows. "
+                f"Read them again: fk.open_study({str(path)!r}).finerkit.trait({name!r}). Nothing was written."
+            )
         recover(there)
         for left in there.parent.glob(f"{_DESK}*"):  # of a process that was killed here
             remove(left)
@@ -119,7 +125,11 @@ def _with_theirs(theirs: xr.Dataset | None, mine: xr.Dataset) -> xr.Dataset:
     known, mine_now, theirs_now = int(mine.attrs.get("saved_edits", 0)), edit.history(mine), edit.history(theirs)
     if mine_now[:known] != theirs_now[:known]:
         raise ValueError(_refusal(mine, "an edit was taken back here or there that the other still has"))
-    added, regions_moved = mine_now[known:], any(e["edit"] in ("merge", "split") for e in theirs_now[known:])
+    added, theirs_added = mine_now[known:], theirs_now[known:]
+    regions_moved = any(e["edit"] in ("merge", "split") for e in theirs_added)
+    clash = {name for e in added for name in _names(e)} & {name for e in theirs_added for name in _names(e)}
+    if clash:
+        raise ValueError(_refusal(mine, f"both of you changed {', '.join(map(repr, sorted(clash)))}."))
     found = theirs.assign_attrs({k: v for k, v in mine.attrs.items() if k == "store"})
     for entry in added:
         try:
@@ -142,6 +152,11 @@ def _repeat(traits: xr.Dataset, entry: dict[str, Any], *, regions_moved: bool) -
     return edit.split(traits, None, entry["regions"], name=entry["name"])
 
 
+def _names(entry: dict[str, Any]) -> list[str]:
+    """Traits that an entry of the history is about, before and after it."""
+    return [*entry.get("traits", []), *(entry[key] for key in ("trait", "name") if key in entry)]
+
+
 def _told(entry: dict[str, Any]) -> str:
     names = entry.get("traits") or [entry.get("trait")]
     return f"{entry['edit']} {', '.join(map(repr, names))}"
@@ -150,7 +165,7 @@ def _told(entry: dict[str, Any]) -> str:
 def _refusal(traits: xr.Dataset, why: str) -> str:
     name = group_of(traits).partition("/")[2]
     return (
-        f"Somebody else saved these traits meanwhile, and {why}. Nothing was written. Read theirs with "
+        f"Somebody else saved these traits meanwhile, and {why.rstrip('.')}. Nothing was written. Read theirs with "
         f"study.finerkit.trait({name!r}) and edit these, or keep yours with traits.to_netcdf('mine.nc')."
     )
 

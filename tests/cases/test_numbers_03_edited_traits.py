@@ -66,7 +66,7 @@ def test_two_people_edit_the_same_traits(finished, traits):
 def test_edits_that_do_not_go_together_are_refused(finished, traits):
     mine = theirs = stored(finished)
     save(merge(theirs, ["trait 1", "trait 2"], "both"))
-    with pytest.raises(ValueError, match=r"Somebody else saved .* your edit \(rename 'trait 1'\) does not go with it"):
+    with pytest.raises(ValueError, match=r"Somebody else saved .* both of you changed 'trait 1'. Nothing was written"):
         save(rename(mine, "trait 1", "eye ring"))
     assert names_of(stored(finished)) == ["both", "trait 3"]
     assert names_of(save(mark_background(mine, "trait 3"))) == ["both", "trait 3"]
