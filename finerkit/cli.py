@@ -88,7 +88,12 @@ def _add_analyze(verbs: argparse._SubParsersAction) -> None:
         "--decoder", default="pillow", choices=("pillow", "torchcodec"), help="torchcodec: JPEG files on the device"
     )
     verb.add_argument("--head", default="linear", choices=("linear", "nearest_mean", "model"))
-    verb.add_argument("--groups", metavar="COLUMN", help="photos with equal values stay in one fold (individuals)")
+    verb.add_argument(
+        "--groups",
+        nargs="+",
+        metavar="COLUMN",
+        help="photos that share a value stay in one fold",
+    )
     verb.add_argument("--keep-features", default="auto", choices=("auto", "yes", "no"), help="keep feature maps")
     verb.add_argument("--overwrite", action="store_true", help="replace a different study of that name")
     verb.add_argument(

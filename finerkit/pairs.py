@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from finerkit.places import place
+from finerkit.places import exists, place
 from finerkit.roles import references_of, target_of
 
 if TYPE_CHECKING:
@@ -53,10 +53,15 @@ def as_pair(pair: Any) -> xr.Dataset:
 
 
 def _refuse_rewritten(pair: xr.Dataset) -> None:
-    """Raise ValueError if evidence that is still on disk was replaced there: it would be another comparison's."""
+    """Raise an error if evidence that is still on disk was replaced, or is gone: Zarr would read it as empty."""
     attrs = pair.attrs
     if pair["evidence"].chunks is None or not (attrs.get("question_id") and attrs.get("store")):
         return
+    if not exists(place(attrs["store"])):
+        raise FileNotFoundError(
+            f"The study of this comparison is no longer at {attrs['store']!r}, and its evidence was not loaded. Where it "
+            "was moved: study = fk.open_study('new place'), and ask fk.compare(study, ...) again."
+        )
     try:
         there = place(attrs["store"]) / "comparisons" / attrs["name"] / "zarr.json"
         now = json.loads(there.read_bytes())["attributes"].get("question_id")
