@@ -59,8 +59,8 @@ def _refuse_rewritten(pair: xr.Dataset) -> None:
         return
     if not exists(place(attrs["store"])):
         raise FileNotFoundError(
-            f"The study of this comparison is no longer at {attrs['store']!r}, and its evidence was not loaded. Where it "
-            "was moved: study = fk.open_study('new place'), and ask fk.compare(study, ...) again."
+            f"The study of this comparison is no longer at {attrs['store']!r}, and its evidence was not loaded. Where "
+            "it was moved: study = fk.open_study('new place'), and ask fk.compare(study, ...) again."
         )
     try:
         there = place(attrs["store"]) / "comparisons" / attrs["name"] / "zarr.json"
