@@ -7,18 +7,19 @@ that it replaces keeps its place, its id gets "~1" and its status becomes "remov
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from finerkit import store as disk
 from finerkit.features import NOT_FINITE, contents
 from finerkit.images import column, usable
+from finerkit.pairs import text_variable
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from finerkit.places import Place
 
 #: Rows of which the embeddings are read at once.
@@ -184,12 +185,13 @@ def updated(table: xr.Dataset, images: xr.Dataset, found: Match) -> xr.Dataset:
     status[found.removed] = disk.REMOVED
     bad = ~usable(images) & (status[found.row] != "ok")
     status[found.row[bad]] = images["status"].values[bad]
-    columns = {"status": ("image", status, table["status"].attrs)}
+    columns = {"status": text_variable(status, attrs=table["status"].attrs)}
     for name in map(str, images.data_vars):
         if name != "status":
             known = table[name].values if name in table else None
             values = _merged(known, images[name].values, found.row, found.known)
-            columns[name] = ("image", values, images[name].attrs)
+            variable = text_variable if values.dtype == object else partial(xr.Variable, "image")
+            columns[name] = variable(values, attrs=images[name].attrs)
     return table.assign(columns)
 
 
@@ -201,6 +203,8 @@ def changed(before: xr.Dataset, after: xr.Dataset) -> list[str]:
 
 def _merged(known: np.ndarray | None, fresh: np.ndarray, row: np.ndarray, count: int) -> np.ndarray:
     """A column of all rows: `fresh` at its rows, elsewhere what was `known`; nothing where that is of another kind."""
+    if np.array_equal(row, np.arange(count)):
+        return fresh
     if len(row) == count:
         values = np.empty(count, fresh.dtype)
     elif known is not None and known.dtype.kind == fresh.dtype.kind:

@@ -156,8 +156,8 @@ def analyze(
     settings = {"head": head, "folds": folds, "groups": ", ".join(columns), "C": float(C), "seed": seed}
     job = Job(_place(store), images, model, settings, columns, progress, run)
     mend(job.path)
-    if not compact and _is_ours(job, overwrite) and _is_finished(job):
-        return open_place(job.path)
+    if not compact and _is_ours(job, overwrite) and (table := _finished(job)) is not None:
+        return open_place(job.path, table=table)
     with writing(job.path):
         recover(job.path)  # whoever had the lock before may have been killed
         if not _is_ours(job, overwrite):
@@ -195,14 +195,14 @@ def _workers(client: Client) -> Run:
     return workers(client)
 
 
-def _is_finished(job: Job) -> bool:
-    """Whether the study is all that it should be, so that nothing is to be done."""
+def _finished(job: Job) -> xr.Dataset | None:
+    """Return ``/images`` of a study that is all that it should be, so that nothing is to be done; else None."""
     table = disk.read_group(job.path, "images")
     found = match(table, job.images)
     if len(found.new) or len(found.pending) or found.lost:
-        return False
+        return None
     after = updated(table, job.images, found)
-    return changed(table, after) == [] and _knows(job, after)
+    return table if changed(table, after) == [] and _knows(job, after) else None
 
 
 def _knows(job: Job, table: xr.Dataset) -> bool:

@@ -87,8 +87,10 @@ def mend(path: Place) -> None:
             places.recover(path)
 
 
-def open_place(path: Place, photos: str | os.PathLike[str] | None = None) -> xr.DataTree:
-    """Open the study at a place; see `open_study`."""
+def open_place(
+    path: Place, photos: str | os.PathLike[str] | None = None, table: xr.Dataset | None = None
+) -> xr.DataTree:
+    """Open the study at a place; see `open_study`. `table` is its ``/images``, where they have been read just now."""
     attrs = disk.read_root(path)
     check_version(path, attrs, disk.SCHEMA_VERSION)
     refuse_links(path)
@@ -102,6 +104,8 @@ def open_place(path: Place, photos: str | os.PathLike[str] | None = None) -> xr.
     groups = {name: data.drop_vars(_gone(path, name, data)) for name, data in groups.items()}
     if "images" not in groups:
         raise ValueError(f"The study {str(path)!r} was only begun: run fk.analyze(...) again with the same arguments.")
+    if table is not None:
+        groups["images"] = table.drop_attrs(deep=False).assign_attrs(groups["images"].attrs)
     groups = _tables(groups, path)
     if (groups["images"]["row"].values[-1:] >= len(disk.read_text(path, "images", "status"))).any():
         raise ValueError(
