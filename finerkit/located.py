@@ -97,6 +97,6 @@ def paths_of(data: xr.Dataset) -> np.ndarray:
     for i, there, name in zip(here, now, ids, strict=True):
         if name != np.atleast_1d(data["image"].values)[i]:
             own[i] = f"{own[i]} (replaced since)"
-        elif not is_there(str(own[i])):
-            own[i] = moved(there, before, after)
+        elif not is_there(str(own[i])) and is_there(found := moved(str(there), before, after)):
+            own[i] = found
     return own.reshape(data["path"].shape)
