@@ -106,8 +106,9 @@ def open_place(
         raise ValueError(f"The study {str(path)!r} was only begun: run fk.analyze(...) again with the same arguments.")
     if table is not None:
         groups["images"] = table.drop_attrs(deep=False).assign_attrs(groups["images"].attrs)
+    rows = groups["images"].sizes["image"]
     groups = _tables(groups, path)
-    if (groups["images"]["row"].values[-1:] >= len(disk.read_text(path, "images", "status"))).any():
+    if (groups["images"]["row"].values[-1:] >= rows).any():
         raise ValueError(
             f"{str(path)!r} was written by xarray from a study with removed rows, so its rows have other numbers. Copy "
             "the folder of that study instead, or make it anew with fk.analyze(...)."
