@@ -228,7 +228,6 @@ def _completed(job: Job, overwrite: bool) -> xr.DataTree:
     _refuse_loss(job, found, overwrite)
     if len(found.new):
         append(path, table, images, found)
-    _write_contents(job, found)
     _embed(job, found)
     table = disk.read_group(path, "images")
     found = match(table, images)
@@ -257,19 +256,21 @@ def _refuse_loss(job: Job, found: Match, overwrite: bool) -> None:
         )
 
 
-def _write_contents(job: Job, found: Match) -> None:
+def _with_contents(job: Job, table: xr.Dataset, found: Match) -> xr.Dataset:
     """Write what the files hold now, of photos that failed before, before anything is computed of them."""
-    table = disk.read_group(job.path, "images", "fingerprint", "sha256")
     for name in ("fingerprint", "sha256"):
         if name in table and name in job.images:
             values = table[name].values.copy()
             values[found.row] = job.images[name].values
             disk.write_column(job.path, "images", name, values, table[name].attrs)
+            table = table.assign({name: text_variable(values, attrs=table[name].attrs)})
+    return table
 
 
 def _embed(job: Job, found: Match) -> None:
     """Compute what is pending, and try again what failed before: a drive may have been away."""
     table = disk.read_group(job.path, "images", "status", "path", "fingerprint", "sha256")
+    table = _with_contents(job, table, found)
     before = table["status"].values
     status, paths = before.copy(), table["path"].values.copy()
     status[found.pending] = disk.PENDING
