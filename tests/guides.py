@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pytest
 import xarray as xr
 from samples import SPECIES, draw
 
@@ -34,8 +35,10 @@ class Guide(NamedTuple):
         return self.path.read_text(encoding="utf-8")
 
 
-def make_guide(folder):
+@pytest.fixture(scope="session")
+def guide(tmp_path_factory):
     """Photos of four species, analysed; names of species, files, traits, credits and author try to be markup."""
+    folder = tmp_path_factory.mktemp("guide")
     (folder / "photos").mkdir()
     rows = []
     for s, name in enumerate(HOSTILE):

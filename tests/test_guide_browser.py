@@ -3,15 +3,11 @@
 import numpy as np
 import pytest
 from browser import watched
-from guides import make_guide
+
+pytestmark = pytest.mark.slow
 
 PIXELS = """() => [...document.querySelectorAll(".fk-tile canvas")].map((canvas) =>
   Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data))"""
-
-
-@pytest.fixture(scope="module")
-def guide(tmp_path_factory):
-    return make_guide(tmp_path_factory.mktemp("guide"))
 
 
 @pytest.fixture

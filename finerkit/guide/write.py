@@ -6,10 +6,9 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from finerkit.guide.page import Wishes, page
-from finerkit.guide.question import topic_of
+from finerkit.checks import whole
+from finerkit.guide.page import page
+from finerkit.guide.topic import topic_of
 
 if TYPE_CHECKING:
     import os
@@ -80,12 +79,9 @@ def write_guide(
     fetched.
     """
     path = _checked_path(path)
-    for name, value in (("n_photos", n_photos), ("n_exemplars", n_exemplars)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 1 <= value <= 60:
-            raise ValueError(f"{name} must be an int in the range [1, 60]. Got {value!r} instead.")
+    n_photos, n_exemplars = whole(n_photos, "n_photos", 1, 60), whole(n_exemplars, "n_exemplars", 1, 60)
     topic = topic_of(comparison, traits, scores, study, strength)
-    text = page(topic, Wishes(title, author, int(n_photos), int(n_exemplars)))
-    return _write(path, text)
+    return _write(path, page(topic, title, author, n_photos, n_exemplars))
 
 
 def _checked_path(path: str | os.PathLike[str]) -> Path:

@@ -13,6 +13,7 @@ from finerkit.located import located
 from finerkit.pairs import as_pair, plain_text
 from finerkit.roles import references_of, target_of
 from finerkit.study import as_study, study_of
+from finerkit.tables import evidence_table
 
 
 class Topic(NamedTuple):
@@ -28,9 +29,26 @@ class Topic(NamedTuple):
     failed: int  # photos that could not be explained
 
     @property
+    def photos(self) -> xr.Dataset:
+        """All photos that can be shown: the study's, or without it the comparison's own."""
+        return self.pair if self.study is None else self.study["images"].to_dataset()
+
+    @property
     def species(self) -> list[str]:
         """The target, then its references."""
         return [self.target, *self.references]
+
+    def clearest(self) -> list[str]:
+        """Ids of the photos, that of the largest margin first."""
+        return evidence_table(self.pair)["margin"].sort_values(ascending=False, kind="stable").index.tolist()
+
+    def wins(self) -> dict[str, int | bool]:
+        """Count the photos that are told from every reference; ``unseen``: by heads that had not seen them."""
+        unseen = bool(self.pair.get("logit_cross_validated", xr.DataArray(np.nan)).notnull().any())
+        logit = self.pair["logit_cross_validated" if unseen else "logit"]
+        others = logit.sel(species=self.references).max("species", skipna=False)
+        lead = (logit.sel(species=self.target, drop=True) - others).values
+        return {"photos": int((lead > 0).sum()), "of": int(np.isfinite(lead).sum()), "unseen": unseen}
 
 
 def topic_of(
