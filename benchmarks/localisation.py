@@ -1,4 +1,4 @@
-"""Where small traits are found best for the price: a folder to draw mimics in enters; a table of ways leaves, as JSON.
+"""Compare ways of placing small traits on drawn butterflies, and their price (``PYTHONPATH=data``).
 
 Every way contrasts the species that shows a planted trait with its sister, at strength 1, on photos that the species
 head has not seen. Precision is the average precision of the map for the trait's mask over the photo's pixels; "hit":
@@ -25,11 +25,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mimics_generator import PAIRS, draw_mimics
 from planted import cells_of, rounded, upsampled
 from scipy.ndimage import maximum_filter, uniform_filter
 
 import finerkit as fk
-from finerkit.datasets import PAIRS, mask, mimics
+from finerkit.datasets import mask
 from finerkit.decoding import run_photos
 from finerkit.methods.fine import fine_evidence
 from finerkit.methods.gradcam import gradcam_evidence
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    images = mimics(options.photos, out=options.folder / f"mimics{options.photos}", progress=False)
+    images = draw_mimics(options.photos, out=options.folder / f"mimics{options.photos}", progress=False)
     bench = Bench(images, options)
     for number, (row, pair) in enumerate(bench.chosen()):
         bench.explain(row, pair)

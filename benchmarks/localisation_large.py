@@ -1,4 +1,4 @@
-"""Finer places by larger input or a second look: a folder of mimics enters; a table of ways with their price leaves.
+"""Compare larger input and second looks at crops for placing small traits finely (``PYTHONPATH=data``).
 
 A smaller sample than `localisation.py` (some pairs, heads of their species alone), since 896 px costs four times 448 px
 or more. Ways and scores are as there: the trait's species against its sister at strength 1, on photos that the heads
@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from localisation import COARSE, INNER, embeddings, hires, plain_map, precision, spread_over, timed
+from mimics_generator import PAIRS, draw_mimics
 from planted import cells_of, rounded, upsampled
 from scipy.ndimage import maximum_filter
 
 import finerkit as fk
-from finerkit.datasets import PAIRS, mask, mimics
+from finerkit.datasets import mask
 from finerkit.methods.fine import fine_evidence
 from finerkit.photo import load_image
 from finerkit.species import fit_head
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    images = mimics(options.photos, out=options.folder / f"mimics{options.photos}", progress=False)
+    images = draw_mimics(options.photos, out=options.folder / f"mimics{options.photos}", progress=False)
     pairs = [p for p in PAIRS if p.genus in options.pairs]
     images = images.isel(image=np.isin(images.species.values.astype(str), [s for p in pairs for s in p.species]))
     bench = Bench(images, options)

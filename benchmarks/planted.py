@@ -1,4 +1,4 @@
-"""Planted traits: a folder to draw mimics in enters; how well maps and traits find what was planted leaves, as JSON.
+"""Measure how well maps and traits find what was planted in drawn butterflies: ``PYTHONPATH=data python planted.py``.
 
 Each species of each pair is contrasted with its sister alone. Numbers at cell level are about the cell with the most
 evidence at strength 1. A cell is on the trait if the trait covers any of its pixels, near if it touches such a cell.
@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mimics_generator import PAIRS, draw_mimics
 from scipy.ndimage import maximum_filter
 from sklearn.metrics import average_precision_score
 
 import finerkit as fk
-from finerkit.datasets import PAIRS, mask, mimics
+from finerkit.datasets import mask
 
 STRENGTHS = (0.0, 0.6, 1.0)
 
@@ -54,7 +55,7 @@ def main() -> None:
 
 def studied(folder: Path, photos: int, *, shortcut: bool):
     name = f"mimics{photos}{'_shortcut' if shortcut else ''}"
-    images = mimics(photos, shortcut=shortcut, out=folder / name, progress=False)
+    images = draw_mimics(photos, shortcut=shortcut, out=folder / name, progress=False)
     return images, fk.analyze(images, store=folder / f"{name}.zarr", progress=False)
 
 

@@ -1,7 +1,7 @@
-"""The main job on what is installed: a folder enters; two studies with figures, tables and findings leave.
+"""Do the main job twice on photos that are installed with finerkit.
 
-The first explains one real photo with the embedded network's own classes; the second trains a species head on rendered
-look-alikes whose only difference is known.
+The first study explains one real photo with the embedded network's own classes; the second trains a species head on
+drawn look-alikes whose only difference is known.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from scipy.special import softmax
 from finerkit.comparisons import compare
 from finerkit.datasets import cat, mask, mimics
 from finerkit.evidence import contrast
+from finerkit.geometry import GridPlace
 from finerkit.models import load_model
 from finerkit.pipeline import analyze
 from finerkit.report import Report, accuracy_words, summary, write_report, write_trait_report
@@ -41,14 +42,14 @@ def run_demo(out: Path, photos: int = 24, say: Callable[[str], None] = print) ->
     out
         Folder for everything: photos, studies, figures and tables.
     photos
-        Rendered photos per species.
+        Drawn photos per species, 24 at most.
     say
         Called with each finding.
 
     Returns
     -------
     list of Report
-        Files of the cat and of the rendered butterflies.
+        Files of the cat and of the drawn butterflies.
     """
     model = load_model()
     return [_cat(out, model, say), _butterflies(out, model, photos, say)]
@@ -72,7 +73,7 @@ def _cat(out: Path, model: Model, say: Callable[[str], None]) -> Report:
 
 
 def _butterflies(out: Path, model: Model, photos: int, say: Callable[[str], None]) -> Report:
-    say(f"\n2. Pairs of look-alikes that differ in one planted trait, {photos} rendered photos of each species.")
+    say(f"\n2. Pairs of look-alikes that differ in one planted trait, {photos} drawn photos of each species.")
     images = mimics(photos, 2, out=out / "mimics")
     study = analyze(images, model, out / "mimics.zarr")
     say(f"   Cross-validated accuracy of the species head: {accuracy_words(study)}")
@@ -102,16 +103,14 @@ def _butterflies(out: Path, model: Model, photos: int, say: Callable[[str], None
 
 def trait_hits(pair: xr.Dataset, images: xr.Dataset, strength: float = 1.0) -> np.ndarray:
     """Whether the strongest cell of each photo lies within one cell of the planted trait: boolean (image)."""
-    maps = contrast(pair, strength).values
     hits = []
-    for i, image in enumerate(pair.image.values):
-        one = pair.isel(image=i)
-        y, x = np.unravel_index(maps[i].argmax(), maps[i].shape)
-        left, top, width, height = (float(one[f"cell_{v}"]) for v in ("left", "top", "width", "height"))
-        planted = mask(images, image, "trait").astype(bool)
-        rows = slice(max(0, int(top + (y - 1) * height)), max(0, int(np.ceil(top + (y + 2) * height))))
-        columns = slice(max(0, int(left + (x - 1) * width)), max(0, int(np.ceil(left + (x + 2) * width))))
-        hits.append(bool(planted[rows, columns].any()))
+    for image, cells in zip(pair.image.values, contrast(pair, strength).values, strict=True):
+        y, x = np.unravel_index(cells.argmax(), cells.shape)
+        grid = GridPlace.of(pair.sel(image=image))
+        left, top = grid.left + (x - 1) * grid.cell_width, grid.top + (y - 1) * grid.cell_height
+        right, bottom = np.ceil([left + 3 * grid.cell_width, top + 3 * grid.cell_height]).astype(int)
+        planted = mask(images, image, "trait")
+        hits.append(bool(planted[max(0, int(top)) : bottom, max(0, int(left)) : right].any()))
     return np.array(hits, bool)
 
 

@@ -1,7 +1,6 @@
-"""Data sets to try things on: a call enters; photos on disk and the Dataset of `finerkit.read_images` leave.
+"""Data sets to try things on, shipped with finerkit.
 
-`mimics` draws look-alike species whose telling trait is known to the pixel; `cat` is one well-known photo. Nothing is
-downloaded.
+`mimics` are look-alike species whose telling trait is known to the pixel; `cat` is one well-known photo.
 """
 
 from __future__ import annotations

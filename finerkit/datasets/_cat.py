@@ -1,4 +1,4 @@
-"""One photo of a cat: nothing enters; it lies on disk, in a species folder, and its Dataset leaves."""
+"""One photo of a cat, for the network's own classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finerkit.datasets._folders import cache_folder
 from finerkit.images import read_images
 
 if TYPE_CHECKING:
@@ -33,10 +32,13 @@ def cat(out: str | os.PathLike[str] | None = None) -> xr.Dataset:
     --------
     >>> images = fk.datasets.cat()  # doctest: +SKIP
     """
+    import platformdirs
     from PIL import Image
     from skimage import data
 
-    images = (cache_folder("cat") if out is None else Path(out)) / "images"
+    if out is None:
+        out = Path(platformdirs.user_cache_dir("finerkit", appauthor=False)) / "cat"
+    images = Path(out) / "images"
     target = images / _SPECIES / _FILE
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Folders of data sets: a name or place and parameters enter; a folder that is whole or absent leaves."""
+"""Write a folder whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,17 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DONE = "done.json"
-
-
-def cache_folder(name: str) -> Path:
-    """Return the folder of that name in the user's cache; it may not exist yet."""
-    return Path(platformdirs.user_cache_dir("finerkit", appauthor=False)) / name
 
 
 def is_complete(folder: Path, parameters: dict[str, Any]) -> bool:
@@ -57,17 +50,12 @@ def written_whole(folder: Path, parameters: dict[str, Any]) -> Iterator[Path]:
         part.chmod(0o755)
         yield part
         (part / DONE).write_text(json.dumps({"parameters": parameters}, indent=1) + "\n", "utf-8")
-        _take_name(part, folder, parameters)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _take_name(part: Path, folder: Path, parameters: dict[str, Any]) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-    try:
+        if folder.is_dir():  # empty, or `is_complete` would have refused it
+            folder.rmdir()
         part.rename(folder)
     except OSError:
         # Another process may have finished the same data set meanwhile; then its folder is as good as ours.
         if not is_complete(folder, parameters):
             raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

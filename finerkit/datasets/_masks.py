@@ -1,4 +1,4 @@
-"""Masks: a Dataset of mimics and a photo's id enter; its mask as an array leaves."""
+"""Read masks of the drawn photos."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from finerkit.names import choice, suggestion
+from finerkit.names import choice, resolve
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,10 +51,7 @@ def mask(images: xr.Dataset, image: str, kind: str = "animal") -> np.ndarray:
     folder = images.attrs.get("masks")
     if folder is None:
         raise ValueError("These images have no masks: expected the Dataset returned by fk.datasets.mimics().")
-    image = str(image)
-    known = [str(i) for i in images["image"].values]
-    if image not in known:
-        raise ValueError(f"No image {image!r} in this Dataset. {suggestion(image, known)} See images.image.values.")
+    image = resolve(str(image), images["image"].values, "image", "See images.image.values.")
     with Image.open(Path(folder, kind, image).with_suffix(".png")) as png:
         values = np.asarray(png)
     return values.astype(np.uint8) if kind == "parts" else values > 0

@@ -1,11 +1,17 @@
-"""The planted truth: nothing enters; the table of invented look-alike pairs and their one telling trait leaves."""
+"""The invented look-alike pairs and their one telling trait."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-#: The kinds of planted trait.
-KINDS = ("presence", "colour", "shape", "texture")
+import numpy as np
+
+from finerkit.checks import whole
+from finerkit.names import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Pair:
         return self.shows, self.lacks
 
 
-#: Every pair that `mimics` can draw. Append only: a species' place in this table seeds its photos.
+#: The pairs of the shipped sample (the generator under ``data/`` can draw a fifth, *Lumisca*).
 PAIRS: tuple[Pair, ...] = (
     Pair(
         "Velanthis",
@@ -72,15 +78,6 @@ PAIRS: tuple[Pair, ...] = (
         "O. senda has a slender tail on each hindwing; the hindwing of O. lirica is rounded.",
     ),
     Pair(
-        "Lumisca",
-        "solid forewing spots",
-        "texture",
-        "forewings",
-        "Lumisca adora",
-        "Lumisca pelion",
-        "The row of small forewing spots is solid in L. adora and made of open rings in L. pelion.",
-    ),
-    Pair(
         "Nervada",
         "orange hindwing corner spot",
         "presence",
@@ -91,10 +88,16 @@ PAIRS: tuple[Pair, ...] = (
     ),
 )
 
-#: Species in the order that numbers them for the random generator.
-SPECIES: tuple[str, ...] = tuple(species for pair in PAIRS for species in pair.species)
 
-
-def pair_of(species: str) -> Pair:
-    """Return the pair that a species belongs to (its full, exact name)."""
-    return next(pair for pair in PAIRS if species in pair.species)
+def chosen(pairs: int | str | Sequence[str] | None, known: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs that a person asked for, in the order of `known`, each once."""
+    if pairs is None:
+        return list(known)
+    names = [pairs] if isinstance(pairs, str) else pairs
+    if not np.iterable(names):
+        return list(known[: whole(pairs, "pairs", 1, len(known), hint="Or give names of pairs.")])
+    genera = [pair.genus for pair in known]
+    wanted = {resolve(name, genera, "pair", "See fk.datasets.PAIRS.") for name in names}
+    if not wanted:
+        raise ValueError(f"pairs must be a number or names such as ['{genera[0]}']. Got {pairs!r} instead.")
+    return [pair for pair in known if pair.genus in wanted]
