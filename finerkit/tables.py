@@ -47,12 +47,11 @@ def evidence_table(
     pair = as_pair(pair)
     weights = reference_weights(pair, objective, references)
     names = [target_of(pair), *(str(s) for s in weights.species.values)]
-    logit = pair["logit"].sel(species=names)
+    margins = {"margin": "logit", "margin_cross_validated": "logit_cross_validated"}
     maps = contrast(pair, float(strength), objective, references=references).transpose("image", "y", "x").values
     images, rows, columns = maps.shape
     flat = np.nan_to_num(maps.reshape(images, -1))
     peak = flat.argmax(1)
-    order = -np.sort(-flat, axis=1)
     total = flat.sum(1)
     best = max(1, round(0.05 * rows * columns))
     known = (pair["status"].values.astype(str) == "ok") & (total > 0)
@@ -60,29 +59,25 @@ def evidence_table(
         {
             "true_species": pair["true_species"].values.astype(str),
             "target": names[0],
-            **{f"logit: {n}": logit.sel(species=n).values for n in names},
-            "margin": (logit.sel(species=names[0]) - (weights * logit.sel(species=names[1:])).sum("species")).values,
-            **_cross_validated(pair, names, weights),
-            "peak": np.where(known, flat.max(1), np.nan),
-            "peak_x": np.where(known, pair["cell_left"] + (peak % columns + 0.5) * pair["cell_width"], np.nan),
-            "peak_y": np.where(known, pair["cell_top"] + (peak // columns + 0.5) * pair["cell_height"], np.nan),
-            "top_5_percent": np.where(known, order[:, :best].sum(1) / np.where(total > 0, total, 1), np.nan),
+            **{f"logit: {n}": pair["logit"].sel(species=n).values for n in names},
+            **{name: _margin(pair[v], weights, names) for name, v in margins.items() if v in pair},
+            "peak": flat.max(1),
+            "peak_x": pair["cell_left"] + (peak % columns + 0.5) * pair["cell_width"],
+            "peak_y": pair["cell_top"] + (peak // columns + 0.5) * pair["cell_height"],
+            "top_5_percent": np.sort(flat, axis=1)[:, -best:].sum(1) / np.where(total > 0, total, 1),
             "strength": float(strength),
         },
         index=pd.Index(pair.image.values.astype(str), name="image"),
     )
-    table.loc[logit.isnull().any("species").values, "margin"] = np.nan
+    table.loc[~known, ["peak", "peak_x", "peak_y", "top_5_percent"]] = np.nan
     table.attrs = origin_attrs(pair)
     return table
 
 
-def _cross_validated(pair: xr.Dataset, names: list[str], weights: xr.DataArray) -> dict[str, np.ndarray]:
-    """The margin by heads that had not seen the photo, where the study has it."""
-    if "logit_cross_validated" not in pair:
-        return {}
-    logit = pair["logit_cross_validated"].sel(species=names)
-    margin = logit.isel(species=0, drop=True) - (weights * logit.sel(species=names[1:])).sum("species", skipna=False)
-    return {"margin_cross_validated": margin.values}
+def _margin(logit: xr.DataArray, weights: xr.DataArray, names: list[str]) -> np.ndarray:
+    """The target's logit less the weighted mean of the references'; NaN where one is unknown."""
+    references = (weights * logit.sel(species=names[1:])).sum("species", skipna=False)
+    return (logit.sel(species=names[0]) - references).values
 
 
 def phenotype_table(traits: xr.Dataset) -> pd.DataFrame:
@@ -167,13 +162,10 @@ def spreadsheet_safe(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _inert(value: object) -> object:
-    formula = isinstance(value, str) and len(value) > 1 and value[0] in "=+-@\t\r\n"
-    return f"'{value}" if formula and not _is_number(value) else value
-
-
-def _is_number(text: str) -> bool:
+    if not isinstance(value, str) or len(value) < 2 or value[0] not in "=+-@\t\r\n":
+        return value
     try:
-        float(text)
+        float(value)
     except ValueError:
-        return False
-    return True
+        return f"'{value}"
+    return value

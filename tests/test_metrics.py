@@ -17,9 +17,10 @@ from sklearn.metrics import average_precision_score
 
 import finerkit as fk
 from finerkit import store as disk
+from finerkit.interpolation import sample, upsample
 from finerkit.measures import METRICS, sanity_check
 from finerkit.measures.fills import FILLS, filler, inpaint
-from finerkit.measures.maps import cell_means, edge_map, random_map, ranking, sample, strongest_first, upsample
+from finerkit.measures.maps import cell_means, edge_map, random_map, ranking, strongest_first
 from finerkit.measures.places import Maps, animal_scores, trait_scores
 from finerkit.preprocess import Preprocess
 from finerkit.roles import references_of, target_of
@@ -79,9 +80,14 @@ def colours(tmp_path_factory, colour_model):
     return root / "s.zarr"
 
 
-@pytest.fixture
-def pair(colours, colour_model):
+@pytest.fixture(scope="module")
+def compared(colours, colour_model):
     return fk.compare(fk.open_study(colours), "own", progress=False)
+
+
+@pytest.fixture
+def pair(compared):
+    return compared.copy()
 
 
 def elsewhere(pair, paths):
@@ -553,34 +559,34 @@ def test_another_study_network_or_head_is_refused(pair, part):
 
 
 @pytest.fixture(scope="module")
-def resnet():
-    return fk.load_model("resnet18", 96, "cpu", pretrained=False)
+def network():
+    return fk.load_model("test_efficientnet", 96, "cpu", pretrained=False)
 
 
 @pytest.fixture(scope="module")
-def shapes(tmp_path_factory, resnet):
+def shapes(tmp_path_factory, network):
     root = tmp_path_factory.mktemp("shapes")
     images = fk.read_images(write_photos(root / "photos", per_species=4), progress=False)
     for head in ("linear", "model"):
-        fk.analyze(images, resnet, root / f"{head}.zarr", head=head, folds=2, progress=False)
+        fk.analyze(images, network, root / f"{head}.zarr", head=head, folds=2, progress=False)
     return root
 
 
-def test_the_networks_own_classes_are_judged_by_its_logits(shapes, resnet):
+def test_the_networks_own_classes_are_judged_by_its_logits(shapes, network):
     study = fk.open_study(shapes / "model.zarr")
     ids = [f"{SPECIES[0]}/00.png", f"{SPECIES[2]}/01.png"]
     pair = fk.compare(study, "tabby, tabby cat", ["tiger cat"], "gradcam", images=ids, progress=False)
     scores = fk.score(pair, [0.6], progress=False, steps=2)
-    pixels = np.stack([resnet.preprocess.pixels(fk.load_image(p)) for p in pair.path.values])
-    logits = resnet.logits(pixels).astype(float)
+    pixels = np.stack([network.preprocess.pixels(fk.load_image(p)) for p in pair.path.values])
+    logits = network.logits(pixels).astype(float)
     odds = np.exp(logits - logits.max(1, keepdims=True))
-    expected = (odds / odds.sum(1, keepdims=True))[:, resnet.class_names.index("tabby, tabby cat")]
+    expected = (odds / odds.sum(1, keepdims=True))[:, network.class_names.index("tabby, tabby cat")]
     np.testing.assert_allclose(scores.probability, expected, rtol=1e-4)
     assert np.isfinite(scores.relative_drop).all()
 
 
-def test_scores_do_not_depend_on_the_number_of_cores(shapes, resnet):
-    pair = fk.compare(fk.open_study(shapes / "linear.zarr"), SPECIES[0], 1, model=resnet, progress=False)
+def test_scores_do_not_depend_on_the_number_of_cores(shapes, network):
+    pair = fk.compare(fk.open_study(shapes / "linear.zarr"), SPECIES[0], 1, model=network, progress=False)
     photos = zip(pair["image"].values, pair["height"].values, pair["width"].values, strict=True)
     sizes, asked_from = {str(i): (int(h), int(w)) for i, h, w in photos}, set()
 
@@ -592,7 +598,9 @@ def test_scores_do_not_depend_on_the_number_of_cores(shapes, resnet):
     try:
         for count in (1, 3):
             torch.set_num_threads(count)
-            found.append(fk.score(pair, [0, 1], ["relative_drop", "energy"], masks=masks, model=resnet, progress=False))
+            found.append(
+                fk.score(pair, [0, 1], ["relative_drop", "energy"], masks=masks, model=network, progress=False)
+            )
     finally:
         torch.set_num_threads(before)
     xr.testing.assert_identical(*(scores.drop_attrs() for scores in found))
@@ -601,21 +609,21 @@ def test_scores_do_not_depend_on_the_number_of_cores(shapes, resnet):
 
 @pytest.mark.parametrize("method", ["cam", "gradcam"])
 @pytest.mark.parametrize("head", ["linear", "model"])
-def test_maps_change_when_weights_are_shuffled(shapes, resnet, method, head):
+def test_maps_change_when_weights_are_shuffled(shapes, network, method, head):
     study = fk.open_study(shapes / f"{head}.zarr")
     names = SPECIES[:2] if head == "linear" else ("tabby, tabby cat", "tiger cat")
     ids = [f"{SPECIES[0]}/{i:02}.png" for i in range(4)]
     pair = fk.compare(study, names[0], [names[1]], method, images=ids, progress=False)
-    before = resnet.module.state_dict()["layer1.0.bn1.running_mean"].clone(), resnet.module.fc.weight.clone()
+    before = network.module.state_dict()["bn1.running_mean"].clone(), network.module.classifier.weight.clone()
     found = sanity_check(pair, [0, 1])
     assert found.rank_correlation.dims == ("shuffled", "image", "strength")
     assert np.isfinite(found.rank_correlation).all()
     assert (np.abs(found.rank_correlation.mean("image")) < 0.8).all()
     np.testing.assert_array_equal(found.rank_correlation, sanity_check(pair, [0, 1]).rank_correlation)
     assert (found.rank_correlation != sanity_check(pair, [0, 1], seed=1).rank_correlation).any()
-    after = resnet.module.state_dict()["layer1.0.bn1.running_mean"], resnet.module.fc.weight
+    after = network.module.state_dict()["bn1.running_mean"], network.module.classifier.weight
     assert all((a == b).all() for a, b in zip(before, after, strict=True))  # the model in use is not touched
-    assert not resnet.module.training
+    assert not network.module.training
 
 
 def test_a_network_without_weights_fails_the_sanity_check(pair):

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 from PIL import Image
 from scipy.stats import spearmanr, ttest_ind
+from shapely import Polygon
 from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
@@ -16,11 +17,10 @@ from sklearn.preprocessing import StandardScaler
 import finerkit as fk
 from finerkit.columns import OURS, columns_of
 from finerkit.roles import references_of, species_coords, target_of
-from finerkit.traits import export
 from finerkit.traits.cells import strong_cells
 from finerkit.traits.clusters import bootstrap_stability, centres, choose_number, find_space
 from finerkit.traits.place import MARGIN, off_cells
-from finerkit.traits.regions import cells_shape, find_regions, polygons
+from finerkit.traits.regions import find_regions
 
 TARGET, REFERENCE = "Alba una", "Alba duo"
 N, GRID, CHANNELS = 24, 6, 12
@@ -77,7 +77,7 @@ def planted(seed=0, background=False):
     tree = xr.DataTree.from_dict(groups)
     tree.attrs = {
         "grid_rows": GRID, "grid_columns": GRID, "image_size": 96, "fit": "squash", "interpolation": "bicubic",
-        "mean": "0.5 0.5 0.5", "std": "0.5 0.5 0.5", "decoder": "pillow",
+        "mean": "0.5 0.5 0.5", "std": "0.5 0.5 0.5",
         "model": "planted", "weights_hash": "0", "pretrained": 1, "head": "linear",
         "study_id": f"planted {seed}", "network_id": "planted", "head_id": "planted",
     }  # fmt: skip
@@ -365,18 +365,31 @@ def test_strong_cells_are_the_fewest_that_hold_the_share():
     assert strong_cells(maps, 1.0)[0].all()
 
 
+def regions_of(labels):
+    """Of one photo whose cells are two pixels wide and high."""
+    labels = np.array([labels])
+    _, height, width = labels.shape
+    place, size = np.array([[0, 0, 2, 2.0]]), np.array([[2 * width, 2 * height]])
+    return find_regions(labels, np.ones(labels.shape), place, size, np.array(["a.jpg"]))
+
+
 def test_outlines_have_no_holes():
-    ring = np.ones((3, 3), bool)
-    ring[1, 1] = False
-    rings = polygons(cells_shape(ring, 0, 0, 2, 2))
+    rings = json.loads(regions_of([[0, 0, 0], [0, -1, 0], [0, 0, 0]]).region_outline.item())
     assert len(rings) == 2
-    assert sum(export._area(r) for r in rings) == pytest.approx(8 * 4)
+    assert sum(Polygon(r).area for r in rings) == pytest.approx(8 * 4)
 
 
 def test_cells_that_touch_at_a_corner_are_one_region():
-    labels = np.array([[[0, -1, 1], [-1, 0, -1], [1, -1, -1]]])
-    regions = find_regions(labels, np.ones((1, 3, 3)), np.array([[0, 0, 1, 1.0]]), np.array([[3, 3]]), 2)
-    assert [(r.trait, r.cells) for r in regions] == [(0, 2), (1, 1), (1, 1)]
+    found = regions_of([[0, -1, 1], [-1, 0, -1], [1, -1, -1]])
+    assert found.region_trait.values.tolist() == [0, 1, 1]
+    assert found.region_cells.values.tolist() == [2, 1, 1]
+    assert found.cell_region.values.tolist() == [[[0, -1, 1], [-1, 0, -1], [2, -1, -1]]]
+
+
+def test_photos_without_evidence_have_no_region():
+    found = regions_of([[-1, -1], [-1, -1]])
+    assert found.sizes["region"] == 0
+    assert found.region_box.shape == (0, 4)
 
 
 def test_stability_tells_clusters_from_noise():
@@ -405,7 +418,7 @@ def test_the_space_keeps_distances():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_traits": 0}, r"n_traits must be 'auto' or an int in the range \[1, inf\). Got 0"),
+        ({"n_traits": 0}, r"n_traits must be an int in the range \[1, inf\). Got 0 instead. 'auto' takes the most"),
         ({"share": 0}, r"share must be in the range \(0, 1\]. Got 0"),
         ({"strength": -1}, "strength must be a number in the range"),
         ({"method": "kmean"}, "method must be one of 'kmeans'.*Did you mean 'kmeans'"),

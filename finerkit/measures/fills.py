@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageFilter
+from skimage.measure import block_reduce
+
+from finerkit.interpolation import upsample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,12 +47,9 @@ def filler(pixels: np.ndarray, fill: str, colour: tuple[float, float, float]) ->
     plain = np.full_like(pixels, np.rint(255 * np.asarray(colour)).astype(np.uint8))
     if fill == "inpaint":
         return lambda hidden: plain if hidden.all() else inpaint(pixels, hidden)
-    behind = plain if fill == "mean" else _blurred(pixels)
+    blur = ImageFilter.GaussianBlur(_BLUR * pixels.shape[0])
+    behind = plain if fill == "mean" else np.asarray(Image.fromarray(pixels).filter(blur))
     return lambda hidden: np.where(hidden[..., None], behind, pixels)
-
-
-def _blurred(pixels: np.ndarray) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(_BLUR * pixels.shape[0])))
 
 
 def inpaint(pixels: np.ndarray, hidden: np.ndarray) -> np.ndarray:
@@ -79,29 +79,11 @@ def _push_pull(colour: np.ndarray, known: np.ndarray) -> np.ndarray:
     if known.all():
         return colour
     height, width = known.shape
-    even = ((0, height % 2), (0, width % 2))
-    weight = np.pad(known, even).astype(np.float32)[..., None]
-    weighted = np.pad(colour, (*even, (0, 0))) * weight
-    count = _halved(weight)
-    coarse = _push_pull(_halved(weighted) / np.maximum(count, 1), count[..., 0] > 0)
-    guess = _doubled(coarse)[:height, :width]
-    return _relaxed(np.where(known[..., None], colour, guess), known)
-
-
-def _halved(pixels: np.ndarray) -> np.ndarray:
-    """Sums of 2 x 2 pixels."""
-    return pixels[::2, ::2] + pixels[1::2, ::2] + pixels[::2, 1::2] + pixels[1::2, 1::2]
-
-
-def _doubled(pixels: np.ndarray) -> np.ndarray:
-    """Bilinear enlargement to twice the size."""
-    for axis in (0, 1):
-        around = np.pad(pixels, [(1, 1) if a == axis else (0, 0) for a in range(3)], "edge")
-        n = pixels.shape[axis]
-        before, after = (np.take(around, range(d, d + n), axis) for d in (0, 2))
-        both = np.stack([0.75 * pixels + 0.25 * before, 0.75 * pixels + 0.25 * after], axis + 1)
-        pixels = both.reshape([2 * s if a == axis else s for a, s in enumerate(pixels.shape)])
-    return pixels
+    weight = known[..., None].astype(np.float32)
+    count = block_reduce(weight, (2, 2, 1))
+    coarse = _push_pull(block_reduce(colour * weight, (2, 2, 1)) / np.maximum(count, 1), count[..., 0] > 0)
+    guess = np.moveaxis(upsample(np.moveaxis(coarse, -1, 0), (2 * len(coarse), 2 * coarse.shape[1])), 0, -1)
+    return _relaxed(np.where(known[..., None], colour, guess[:height, :width]), known)
 
 
 def _relaxed(colour: np.ndarray, known: np.ndarray) -> np.ndarray:

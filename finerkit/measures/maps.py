@@ -1,4 +1,4 @@
-"""Bring maps from grid to network input and photo, and make baseline maps."""
+"""Order pixels by maps, average pixels over cells, and make baseline maps."""
 
 from __future__ import annotations
 
@@ -8,40 +8,6 @@ import numpy as np
 
 #: Rec. 601 luma of red, green and blue.
 _LUMA = np.array([0.299, 0.587, 0.114])
-
-
-def upsample(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Enlarge maps bilinearly, cell by cell aligned: as figures draw them.
-
-    Parameters
-    ----------
-    maps
-        (..., y, x).
-    shape
-        (height, width) wanted.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (..., height, width): ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``.
-    """
-    y, x = ((np.arange(n) + 0.5) * cells / n - 0.5 for n, cells in zip(shape, maps.shape[-2:], strict=True))
-    return sample(maps, y, x)
-
-
-def sample(maps: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Read maps (..., y, x) bilinearly at rows `y` and columns `x`, counted in cells from the centre of the first one.
-
-    Beyond the centres of the outermost cells, a map goes on with their values.
-    """
-    rows, columns = maps.shape[-2:]
-    return _hat(y, rows) @ np.asarray(maps, np.float64) @ _hat(x, columns).T
-
-
-def _hat(positions: np.ndarray, cells: int) -> np.ndarray:
-    """Weight (position, cell) of every cell in linear interpolation."""
-    clamped = np.clip(positions, 0, cells - 1)
-    return np.maximum(0, 1 - np.abs(clamped[:, None] - np.arange(cells)))
 
 
 def cell_means(pixels: np.ndarray, top: float, left: float, height: float, width: float, grid: tuple) -> np.ndarray:

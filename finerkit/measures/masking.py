@@ -2,35 +2,65 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import softmax
 
-from finerkit.measures.definitions import DROPS
+from finerkit.measures.definitions import DROPS, NETWORK_METRICS
 from finerkit.measures.maps import count_of, strongest_first
+from finerkit.similarity import head_species
+from finerkit.species import Head, held_out_heads_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Mapping
 
-#: (map, hide the strongest or keep only them, number of pixels).
-Job = tuple[int, str, int]
+    import xarray as xr
+
+    from finerkit.models import Model
+    from finerkit.preprocess import Preprocess
+    from finerkit.traits.place import Masks
 
 
-class Asked(NamedTuple):
-    """What is wanted of the network: shares of pixels, and the positions of target and nearest reference."""
+class Judge(NamedTuple):
+    """What a network says of photos: logits of all species of a study."""
 
-    metrics: frozenset[str]
+    species: list[str]
+    logits: Callable[[Model, np.ndarray], np.ndarray]  # network or a copy, uint8 (batch, S, S, 3) -> (batch, species)
+    held_out: Mapping[str, Judge] | None = None  # by image id: the judge whose head has not seen it
+
+    def of(self, image: str) -> Judge | None:
+        """Who judges a photo; None where every head has seen it or cannot know its species."""
+        return self if self.held_out is None else self.held_out.get(image)
+
+    def answers(self, network: Model, variants: Iterable[np.ndarray]) -> np.ndarray:
+        """Logits, float64 (variant, species), of any number of inputs uint8 (S, S, 3), run in batches."""
+        rest, found = iter(variants), []
+        while batch := list(islice(rest, network.batch_size)):
+            found.append(self.logits(network, np.stack(batch)))
+        return np.concatenate(found).astype(np.float64)
+
+
+class Plan(NamedTuple):
+    """What is to be measured, checked; and where the network runs, by whom and which two species it is judged."""
+
+    metrics: tuple[str, ...]
     top: tuple[float, ...]
     steps: tuple[float, ...]
-    target: int
-    reference: int
+    fill: str
+    seed: int
+    masks: Masks
+    trait_masks: Masks
+    preprocess: Preprocess
+    judge: Judge | None = None
+    both: tuple[int, ...] = ()  # positions of the target and the nearest reference
+    model: Model | None = None
 
 
 def masking_scores(
-    pixels: np.ndarray,
     keys: np.ndarray,
-    asked: Asked,
+    plan: Plan,
     answers: Callable[[Iterable[np.ndarray]], np.ndarray],
     hide: Callable[[np.ndarray], np.ndarray],
 ) -> dict[str, np.ndarray]:
@@ -38,11 +68,9 @@ def masking_scores(
 
     Parameters
     ----------
-    pixels
-        uint8 (S, S, 3).
     keys
         (map, S, S): what pixels are ordered by; maps of NaN are left out.
-    asked
+    plan
         What to ask.
     answers
         Logits (variant, species) of inputs uint8 (S, S, 3).
@@ -55,66 +83,65 @@ def masking_scores(
         ``relative_drop`` and ``margin_drop`` (map, top), ``deletion`` and ``insertion`` (map, step), their ``_area``
         (map), as asked; ``probability`` and ``probability_reference``, of the whole photo.
     """
-    size = pixels.shape[0] * pixels.shape[1]
-    jobs = _jobs(keys, asked, size)
-    shown = {_photo_of(job, size): None for job in jobs.values()}  # in order, each once
-    shown[(-1, "hide", 0)] = None
-    logits = answers(_variants(pixels, keys, shown, hide))
-    both = [asked.target, asked.reference]
-    found = dict(zip(shown, softmax(logits, axis=1)[:, both], strict=True))
-    margin = dict(zip(shown, logits[:, both] @ [1, -1], strict=True))
-    p, q = found[(-1, "hide", 0)]
-    out: dict[str, np.ndarray] = {"probability": p, "probability_reference": q}
-    for metric in asked.metrics:
-        shares = asked.top if metric in DROPS else asked.steps
-        values = np.full((len(keys), len(shares)), np.nan)
-        for (name, m, s), job in jobs.items():
-            if name == metric:
-                p_masked, q_masked = found[_photo_of(job, size)]
-                values[m, s] = p_masked
-                if metric == "relative_drop":
-                    values[m, s] = (p - p_masked) - (q - q_masked)
-                elif metric == "margin_drop":
-                    values[m, s] = margin[(-1, "hide", 0)] - margin[_photo_of(job, size)]
-        out[metric] = values
+    shape, known = keys.shape[1:], np.flatnonzero(~np.isnan(keys).any((1, 2)))
+    orders = [strongest_first(keys[m]) for m in known]
+    variants = {_packed(np.zeros(shape, bool)): 0}  # the whole photo, then every set of hidden pixels, each once
+    found: dict[str, np.ndarray] = {}
+    for metric in (m for m in plan.metrics if m in NETWORK_METRICS):
+        shares = plan.top if metric in DROPS else plan.steps
+        found[metric] = np.empty((len(known), len(shares)), int)
+        for (m, s), _ in np.ndenumerate(found[metric]):
+            hidden = np.zeros(keys[0].size, bool)
+            hidden[orders[m][: count_of(shares[s], hidden.size)]] = True
+            found[metric][m, s] = variants.setdefault(_packed(hidden ^ (metric == "insertion")), len(variants))
+    logits = answers(hide(_unpacked(bits, shape)) for bits in variants)
+    chance, logit = softmax(logits, axis=1)[:, list(plan.both)].T, logits[:, list(plan.both)].T
+    said = {"relative_drop": _drop(chance), "margin_drop": _drop(logit), "deletion": chance[0], "insertion": chance[0]}
+    out = {"probability": chance[0, 0], "probability_reference": chance[1, 0]}
+    for metric, variant in found.items():
+        out[metric] = np.full((len(keys), variant.shape[1]), np.nan)
+        out[metric][known] = said[metric][variant]
         if metric not in DROPS:
-            out[f"{metric}_area"] = np.trapezoid(values, asked.steps, axis=1)
+            out[f"{metric}_area"] = np.trapezoid(out[metric], plan.steps, axis=1)
     return out
 
 
-def _jobs(keys: np.ndarray, asked: Asked, size: int) -> dict[tuple[str, int, int], Job]:
-    """For each number wanted (metric, map, share): which pixels of which map to hide or keep."""
-    jobs = {}
-    for metric in sorted(asked.metrics):
-        action = "keep" if metric == "insertion" else "hide"
-        shares = asked.top if metric in DROPS else asked.steps
-        for m in np.flatnonzero(~np.isnan(keys).any((1, 2))):
-            for s, share in enumerate(shares):
-                jobs[metric, int(m), s] = (int(m), action, count_of(share, size))
-    return jobs
+def _drop(both: np.ndarray) -> np.ndarray:
+    """How much more the target loses than the reference, (variant,), of values (2, variant), the whole photo first."""
+    margin = both[0] - both[1]
+    return margin[0] - margin
 
 
-def _photo_of(job: Job, size: int) -> Job:
-    """The photo that a job asks for; whole and fully hidden photos are the same for every map."""
-    m, action, count = job
-    if count in {0, size}:
-        whole = (action == "hide") == (count == 0)
-        return (-1, "hide", 0 if whole else size)
-    return m, action, count
+def _packed(hidden: np.ndarray) -> bytes:
+    return np.packbits(hidden).tobytes()
 
 
-def _variants(
-    pixels: np.ndarray, keys: np.ndarray, jobs: Iterable[Job], hide: Callable[[np.ndarray], np.ndarray]
-) -> Iterator[np.ndarray]:
-    orders: dict[int, np.ndarray] = {}
-    shape = pixels.shape[:2]
-    for m, action, count in jobs:
-        if m < 0:
-            yield hide(np.ones(shape, bool)) if count else pixels
-            continue
-        if m not in orders:
-            orders[m] = strongest_first(keys[m])
-        strongest = np.zeros(pixels.shape[0] * pixels.shape[1], bool)
-        strongest[orders[m][:count]] = True
-        hidden = strongest if action == "hide" else ~strongest
-        yield hide(hidden.reshape(shape))
+def _unpacked(bits: bytes, shape: tuple[int, int]) -> np.ndarray:
+    return np.unpackbits(np.frombuffer(bits, np.uint8), count=shape[0] * shape[1]).reshape(shape).astype(bool)
+
+
+def judge_of(study: xr.DataTree, *, held_out: bool = False) -> Judge:
+    """Make the judge of a study: its trained head on the embedding, or the network's own classes.
+
+    With `held_out`, each photo is judged by the cross-validated head that was fitted without it; a head that lacks a
+    species of the study, because all its photos were held out, judges nothing.
+    """
+    species = head_species(study)
+
+    def own(network: Model, pixels: np.ndarray) -> np.ndarray:
+        return network.logits(pixels)
+
+    if held_out:
+        judges: dict[str, Judge] = {}
+        for images, head in held_out_heads_of(study):
+            if [str(s) for s in head.species] == species:
+                judges |= dict.fromkeys(map(str, images), _judge(species, head))
+        return Judge(species, own, judges)
+    if study.attrs["head"] == "model":
+        return Judge(species, own)
+    table = study["species"].to_dataset()
+    return _judge(species, Head(table["species"].values, *(table[n].values.astype(float) for n in ("weight", "bias"))))
+
+
+def _judge(species: list[str], head: Head) -> Judge:
+    return Judge(species, lambda network, pixels: head.logits(network.features(pixels)[1]))

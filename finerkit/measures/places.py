@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from finerkit.measures.maps import cell_means, count_of, ranking, sample, strongest_first
+from finerkit.interpolation import sample
+from finerkit.measures.maps import cell_means, count_of, ranking, strongest_first
 
 if TYPE_CHECKING:
-    from finerkit.preprocess import Placement
+    from finerkit.geometry import GridPlace
 
 #: Photos are compared with their trait masks on a lattice of at most this many pixels a side.
 _LATTICE = 1024
@@ -21,7 +22,7 @@ class Maps(NamedTuple):
 
     shown: np.ndarray
     signed: np.ndarray
-    placement: Placement
+    place: GridPlace
 
 
 def animal_scores(maps: Maps, mask: np.ndarray) -> dict[str, np.ndarray]:
@@ -39,7 +40,7 @@ def animal_scores(maps: Maps, mask: np.ndarray) -> dict[str, np.ndarray]:
     dict
         ``energy`` (map), ``pointing`` (map), ``mask_share`` (scalar).
     """
-    at, grid = maps.placement, maps.shown.shape[1:]
+    at, grid = maps.place, maps.shown.shape[1:]
     covered = cell_means(mask, at.top, at.left, at.cell_height, at.cell_width, grid)
     total = maps.shown.sum((1, 2))
     known = total > 0  # False for NaN
@@ -97,7 +98,7 @@ def trait_scores(maps: Maps, mask: np.ndarray, top: tuple[float, ...]) -> dict[s
 
 def _on_photo(maps: Maps, m: int, ys: np.ndarray, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Map as shown and what pixels are ordered by, (y, x) on the photo; pixels the network never saw come last."""
-    at = maps.placement
+    at = maps.place
     rows, columns = maps.shown.shape[1:]
     y, x = (ys + 0.5 - at.top) / at.cell_height - 0.5, (xs + 0.5 - at.left) / at.cell_width - 0.5
     seen = ((y >= -0.5) & (y <= rows - 0.5))[:, None] & ((x >= -0.5) & (x <= columns - 0.5))

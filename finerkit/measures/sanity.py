@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -32,13 +32,6 @@ SHUFFLED = {
 
 #: Photos that the statistics of batch norms are estimated from.
 _CALIBRATE = 16
-
-
-class Setting(NamedTuple):
-    """A study and its network, of which one thing was shuffled."""
-
-    study: xr.DataTree
-    model: Model
 
 
 def sanity_check(
@@ -101,9 +94,9 @@ def sanity_check(
     for k, setting in enumerate(settings.values()):
         if setting is None:
             continue
-        changed, reasons = _explained(comparison, setting, ok)
+        changed, reasons = _explained(comparison, *setting, ok)
         maps = _maps(changed, strength, objective, references)
-        correlation[k] = _rank_correlation(original.values, maps.values)
+        correlation[k] = _rank_correlation(original, maps)
         status[list(reasons)] = list(reasons.values())
     attrs = {
         "long_name": "Spearman's rank correlation with the map after shuffling",
@@ -138,20 +131,16 @@ def _maps(
     return contrast(comparison, strengths, objective, references=references, relu=False).compute()
 
 
-def _rank_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Spearman's correlation over the last two dims; NaN where either is constant or not finite."""
-    a, b = (v.reshape(*v.shape[:2], -1) for v in (a, b))
-    finite = np.isfinite(a).all(-1) & np.isfinite(b).all(-1)
-    a, b = (rankdata(np.where(finite[..., None], v, 0), axis=-1) for v in (a, b))
-    a, b = (v - v.mean(-1, keepdims=True) for v in (a, b))
-    length = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-    return np.where(length > 0, (a * b).sum(-1) / np.where(length > 0, length, 1), np.nan)
+def _rank_correlation(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
+    """Spearman's correlation over the cells; NaN where either map is constant or unknown."""
+    ranks = (v.stack(cell=("y", "x")) for v in (a, b))
+    return xr.corr(*(v.copy(data=rankdata(v.values, axis=-1)) for v in ranks), dim="cell")
 
 
 # --- shuffling ---
 
 
-def _shuffled_head(study: xr.DataTree, model: Model, rng: np.random.Generator) -> Setting | None:
+def _shuffled_head(study: xr.DataTree, model: Model, rng: np.random.Generator) -> tuple[xr.DataTree, Model] | None:
     if "weight" in study["species"]:
         return _setting(study, model, rng.permuted(study["species"]["weight"].values, axis=1))
     if model.split.classifier is None:
@@ -161,14 +150,16 @@ def _shuffled_head(study: xr.DataTree, model: Model, rng: np.random.Generator) -
     return _setting(study, other)
 
 
-def _shuffled_network(study: xr.DataTree, model: Model, paths: np.ndarray, rng: np.random.Generator) -> Setting:
+def _shuffled_network(
+    study: xr.DataTree, model: Model, paths: np.ndarray, rng: np.random.Generator
+) -> tuple[xr.DataTree, Model]:
     other = _copy(model)
     _permute(other.module, rng)
     _calibrate(other, paths[:_CALIBRATE])
     return _setting(study, other)
 
 
-def _setting(study: xr.DataTree, model: Model, weight: np.ndarray | None = None) -> Setting:
+def _setting(study: xr.DataTree, model: Model, weight: np.ndarray | None = None) -> tuple[xr.DataTree, Model]:
     """The study as it would be with another network or other weights of its head, before any photo was seen."""
     from finerkit.study_model import model_attrs
 
@@ -179,7 +170,7 @@ def _setting(study: xr.DataTree, model: Model, weight: np.ndarray | None = None)
     other.attrs = study.attrs | model_attrs(model)
     if "weight" in table:
         other.attrs["head"] = "linear"  # the table's, even if it is the network's own
-    return Setting(other, model)
+    return other, model
 
 
 def _copy(model: Model) -> Model:
@@ -207,31 +198,29 @@ def _calibrate(model: Model, paths: np.ndarray) -> None:
     norms = [m for m in model.module.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
     if not norms:
         return
-    batch = [batch.pixels for batch in run_photos([paths], model.preprocess, _CALIBRATE, model.device) if batch.indices]
-    before = [m.momentum for m in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the batches
         norm.train()
     with torch.no_grad():
-        for pixels in batch:
-            model.cells(model.input(pixels))
-    for norm, momentum in zip(norms, before, strict=True):
-        norm.momentum = momentum
+        for batch in run_photos([paths], model.preprocess, _CALIBRATE):
+            if batch.indices:
+                model.cells(model.input(batch.pixels))
+    for norm in norms:
         norm.eval()
 
 
-def _explained(comparison: xr.Dataset, setting: Setting, ok: np.ndarray) -> tuple[xr.Dataset, dict[int, str]]:
-    """The comparison with evidence and logits of another setting, and why photos have none there."""
+def _explained(
+    comparison: xr.Dataset, study: xr.DataTree, model: Model, ok: np.ndarray
+) -> tuple[xr.Dataset, dict[int, str]]:
+    """The comparison with evidence and logits of a shuffled study, and why photos have none there."""
     names, asked = [str(s) for s in comparison["species"].values], comparison.attrs
     layer = asked.get("detail_layer", asked["layer"])
-    how = plan(setting.study, names, asked["method"], asked.get("detail", "cell"), layer, setting.model)
-    evidence = np.full(comparison["evidence"].shape, np.nan, np.float32)
-    logit = np.full(comparison["logit"].shape, np.nan, np.float32)
+    how = plan(study, names, asked["method"], asked.get("detail", "cell"), layer, model)
+    changed = {v: xr.full_like(comparison[v], np.nan, np.float32).compute() for v in ("evidence", "logit")}
     reasons: dict[int, str] = {}
-    for start, *found, failed in how.explain(comparison[["path"]].isel(image=ok)):
-        rows = ok[start : start + len(found[0])]
-        evidence[rows], logit[rows] = found
+    for start, evidence, logit, failed in how.explain(comparison[["path"]].isel(image=ok)):
+        rows = ok[start : start + len(evidence)]
+        changed["evidence"].values[rows], changed["logit"].values[rows] = evidence, logit
         reasons |= {int(rows[i]): reason for i, reason in failed.items()}
-    dims = comparison["evidence"].dims, comparison["logit"].dims
-    return comparison.assign(evidence=(dims[0], evidence), logit=(dims[1], logit)), reasons
+    return comparison.assign(changed), reasons

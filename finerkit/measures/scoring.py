@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
+from finerkit.checks import whole
+from finerkit.derived import origin_attrs
 from finerkit.evidence import chosen_references, contrast
 from finerkit.images import warn_unusable
-from finerkit.measures.definitions import MASK_METRICS, METRICS, NETWORK_METRICS, TRAIT_METRICS
+from finerkit.measures.definitions import (
+    MAPS,
+    MASK_METRICS,
+    METRICS,
+    NETWORK_METRICS,
+    PER_IMAGE,
+    PER_MAP,
+    TRAIT_METRICS,
+)
 from finerkit.measures.fills import FILLS
-from finerkit.measures.gathering import gathered
-from finerkit.measures.masking import Asked
-from finerkit.measures.network import judge_of
-from finerkit.measures.photo_scores import Plan, measure
+from finerkit.measures.masking import Plan, judge_of
+from finerkit.measures.photo_scores import measure
 from finerkit.names import choice, resolve
-from finerkit.pairs import as_pair
+from finerkit.pairs import as_pair, typed_names
 from finerkit.preprocess import Preprocess
 from finerkit.roles import species_coords, target_of
+from finerkit.store import provenance
 from finerkit.study import study_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import xarray as xr
 
     from finerkit.models import Model
     from finerkit.traits.place import Masks
@@ -127,12 +135,19 @@ def score(
     chosen = chosen_references(comparison, references)
     maps = contrast(comparison, np.atleast_1d(np.asarray(strength, float)), objective, references=chosen, relu=False)
     choice(judge, JUDGES, "judge")
-    plan = _plan(comparison, metrics, top, steps, fill, seed, masks, trait_masks)
-    if set(plan.metrics) & set(NETWORK_METRICS):
-        plan = _with_network(plan, comparison, chosen[0], study, model, judge)
+    curve = tuple(np.linspace(0, 1, whole(steps, "steps") + 1))
+    wanted, preprocess = _metrics(metrics, masks, trait_masks), Preprocess.from_attrs(comparison.attrs)
+    plan = Plan(wanted, _shares(top), curve, choice(fill, FILLS, "fill"), seed, masks, trait_masks, preprocess)
+    if set(wanted) & set(NETWORK_METRICS):
+        from finerkit.study_model import model_of  # imports torch
+
+        study = study_of(comparison, study)
+        asked = judge_of(study, held_out=judge == "held_out")
+        both = tuple(asked.species.index(name) for name in (target_of(comparison), chosen[0]))
+        plan = plan._replace(judge=asked, both=both, model=model_of(study, model))
     photos = comparison.drop_vars("evidence").load()
     values, status = measure(photos, maps.values.astype(np.float64), plan, progress)
-    scores = gathered(photos, maps, plan, values, status).assign_coords(species_coords(target_of(comparison), chosen))
+    scores = _gathered(photos, maps, plan, values, status).assign_coords(species_coords(target_of(comparison), chosen))
     scores.attrs["nearest_reference"] = chosen[0]
     warn_unusable(scores, "could not be scored")
     return scores
@@ -143,22 +158,13 @@ def _chosen(comparison: xr.Dataset, images: str | Iterable[str] | xr.DataArray |
     if images is None:
         return comparison
     known = [str(i) for i in comparison["image"].values]
-    wanted = [images] if isinstance(images, str) else [str(i) for i in np.atleast_1d(getattr(images, "values", images))]
+    wanted = typed_names(images)
     if not wanted:
         raise ValueError("images is empty: name at least one photo, or leave it out for all of the comparison.")
     return comparison.sel(image=[resolve(w, known, "photo in this comparison") for w in dict.fromkeys(wanted)])
 
 
-def _plan(
-    comparison: xr.Dataset,
-    metrics: str | Iterable[str],
-    top: float | Iterable[float],
-    steps: int,
-    fill: str,
-    seed: int,
-    masks: Masks,
-    trait_masks: Masks,
-) -> Plan:
+def _metrics(metrics: str | Iterable[str], masks: Masks, trait_masks: Masks) -> tuple[str, ...]:
     wanted = [metrics] if isinstance(metrics, str) else list(metrics)
     wanted = tuple(dict.fromkeys(choice(m, METRICS, "metrics") for m in wanted))
     if not wanted:
@@ -170,31 +176,56 @@ def _plan(
                 f"{lacking[0]!r} needs to know where to look: pass {name}=, a function or mapping from image id to a "
                 "boolean (height, width) array."
             )
+    return wanted
+
+
+def _shares(top: float | Iterable[float]) -> tuple[float, ...]:
     shares = tuple(float(t) for t in np.atleast_1d(np.asarray(top, float)))
     if not shares or not all(0 < t <= 1 for t in shares):
         raise ValueError(f"top must be one or more shares in the range (0, 1]. Got {top!r} instead.")
-    if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
-        raise ValueError(f"steps must be an int in the range [1, inf). Got {steps!r} instead.")
-    choice(fill, FILLS, "fill")
-    curve = tuple(np.linspace(0, 1, int(steps) + 1))
-    preprocess = Preprocess.from_attrs(comparison.attrs)
-    return Plan(wanted, shares, curve, fill, seed, masks, trait_masks, preprocess)
+    return shares
 
 
-def _with_network(
-    plan: Plan,
-    comparison: xr.Dataset,
-    nearest: str,
-    study: xr.DataTree | None,
-    model: Model | None,
-    judge_name: str,
-) -> Plan:
-    from finerkit.study_model import model_of
+def _gathered(
+    photos: xr.Dataset, maps: xr.DataArray, plan: Plan, values: list[dict[str, np.ndarray]], status: np.ndarray
+) -> xr.Dataset:
+    """Scores of all photos, NaN where there are none; `values` and `status` are from `measure`."""
+    strengths = maps["strength"].values
+    per_map = [*plan.metrics, *(f"{m}_area" for m in plan.metrics), "empty"]
+    shares = {"top": plan.top, "step": plan.steps}
+    data: dict[str, Any] = {}
+    for name in (v for v in PER_MAP if v in per_map):
+        dim = PER_MAP[name].dim
+        more = {dim: len(shares[dim])} if dim else {}
+        missing = np.full((len(strengths) + 2, *more.values()), np.nan)
+        table = np.stack([_by_map(v.get(name, missing), len(strengths)) for v in values])
+        data[name] = (("image", "map_kind", "strength", *more), table, PER_MAP[name].attrs())
+    groups = (NETWORK_METRICS, NETWORK_METRICS, MASK_METRICS, TRAIT_METRICS)
+    for (name, what), group in zip(PER_IMAGE.items(), groups, strict=True):
+        if set(group) & set(plan.metrics):
+            data[name] = ("image", np.array([float(v.get(name, np.nan)) for v in values]), what.attrs())
+    coords = {"image": photos["image"].values, "map_kind": np.array(list(MAPS), object), "strength": strengths}
+    coords |= {"true_species": ("image", photos["true_species"].values), "status": ("image", status)}
+    coords |= {dim: [*share] for dim, share in shares.items() if any(dim in dims for dims, *_ in data.values())}
+    return xr.Dataset(data, coords, _attrs(photos, maps, plan))
 
-    wanted = frozenset(plan.metrics) & set(NETWORK_METRICS)
-    study = study_of(comparison, study)
-    model = model_of(study, model)
-    judge = judge_of(study, held_out=judge_name == "held_out")
-    positions = [judge.species.index(n) for n in (target_of(comparison), nearest)]
-    asked = Asked(wanted, plan.top, plan.steps, *positions)
-    return plan._replace(judge=judge, asked=asked, model=model)
+
+def _by_map(flat: np.ndarray, strengths: int) -> np.ndarray:
+    """(strengths + random + edge, ...) as (map_kind, strength, ...): baselines are the same at every strength."""
+    baselines = np.broadcast_to(flat[strengths:, None], (2, strengths, *flat.shape[1:]))
+    return np.concatenate([flat[None, :strengths], baselines])
+
+
+def _attrs(comparison: xr.Dataset, maps: xr.DataArray, plan: Plan) -> dict[str, Any]:
+    kept = ("method", "layer", "additive", "model", "weights_hash", "head", "image_size", "fit")
+    facts = {k: comparison.attrs[k] for k in kept if k in comparison.attrs}
+    return provenance(
+        **facts,
+        **origin_attrs(comparison),
+        objective=maps.attrs["objective"],
+        **({} if plan.judge is None else {"judge": "trained" if plan.judge.held_out is None else "held_out"}),
+        fill=plan.fill,
+        fill_definition=FILLS[plan.fill],
+        maps="; ".join(f"{name}: {what}" for name, what in MAPS.items()),
+        seed=plan.seed,
+    )

@@ -99,24 +99,26 @@ def _halves(images: np.ndarray, seed: int) -> np.ndarray:
 
 def _summary(drops: xr.DataArray, half: np.ndarray, attrs: dict) -> xr.Dataset:
     own = drops.sel(map_kind="contrast", drop=True)
-    parts = {name: own.isel(image=half == name) for name in ("choose", "evaluate")}
-    best = int(parts["choose"].mean("image").argmax("strength"))
-    held = parts["evaluate"]
-    gain = held.isel(strength=best) - held.sel(strength=0)
+    halves = own.assign_coords(half=("image", half)).groupby("half")
+    mean = halves.mean("image")
+    best = mean.sel(half="choose").argmax("strength").item()
+    held = own.isel(image=half == "evaluate")
+    gain = held.isel(strength=best, drop=True) - held.sel(strength=0, drop=True)
     baselines = drops.sel(map_kind=["random", "edge"]).isel(strength=0, drop=True, image=half == "evaluate")
-    unit = {"units": "probability"}
-    by_half = xr.DataArray(np.array(list(parts), object), dims="half", name="half")
+    probabilities = {
+        "mean_drop": mean,
+        "standard_error": halves.map(_standard_error),
+        "held_out": held.isel(strength=best, drop=True).mean(),
+        "held_out_at_0": held.sel(strength=0, drop=True).mean(),
+        "gain": gain.mean(),
+        "gain_standard_error": _standard_error(gain),
+        "baseline": baselines.mean("image"),
+    }
     return xr.Dataset(
         {
-            "mean_drop": xr.concat([p.mean("image") for p in parts.values()], by_half).assign_attrs(unit),
-            "standard_error": xr.concat([_standard_error(p) for p in parts.values()], by_half).assign_attrs(unit),
-            "n_photos": ("half", [p.sizes["image"] for p in parts.values()]),
+            **{name: values.assign_attrs(units="probability") for name, values in probabilities.items()},
+            "n_photos": ("half", [(half == name).sum() for name in mean["half"].values]),
             "suggested": float(own["strength"][best]),
-            "held_out": held.isel(strength=best, drop=True).mean().assign_attrs(unit),
-            "held_out_at_0": held.sel(strength=0, drop=True).mean().assign_attrs(unit),
-            "gain": gain.mean().drop_vars("strength", errors="ignore").assign_attrs(unit),
-            "gain_standard_error": _standard_error(gain).drop_vars("strength", errors="ignore").assign_attrs(unit),
-            "baseline": baselines.mean("image").assign_attrs(unit),
             "relative_drop": own.assign_attrs(drops.attrs),
             "half_of": ("image", half),
         },

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
+from scipy.stats import sem
 
 from finerkit.derived import origin_attrs
-from finerkit.features import feature_chunks
 from finerkit.images import usable
 from finerkit.roles import references_of, species_coords, target_of
 from finerkit.species import held_out_heads_of
 from finerkit.store import provenance
 from finerkit.study import study_of
-from finerkit.traits.cells import Question
+from finerkit.traits.cells import Question, check_additive, contrasts
 from finerkit.traits.place import MARGIN, cell_places, mask_of, off_cells
+from finerkit.traits.statistics import permutation_p
 
 if TYPE_CHECKING:
     from finerkit.models import Model
@@ -55,7 +56,8 @@ def test_background(
     strength
         Comparison strength.
     permutations
-        Number of random permutations of the photos between the two groups.
+        Number of random permutations of the photos between the two groups; where there are fewer in all, each is taken
+        once.
     study, model
         See `finerkit.find_traits`.
     seed
@@ -83,11 +85,7 @@ def test_background(
     The permutation takes photos as independent: if those of one individual or one session share a background, group
     them when analysing (``analyze(..., groups=...)``) and read p with care.
     """
-    if comparison.attrs.get("method") != "cam":
-        raise ValueError(
-            "test_background needs a comparison whose evidence adds up, from compare(..., method='cam'). "
-            f"Got method={comparison.attrs.get('method')!r} instead."
-        )
+    check_additive(comparison, "test_background")
     study = study_of(comparison, study)
     target, references = target_of(comparison), references_of(comparison)
     images = study["images"].to_dataset()
@@ -147,7 +145,7 @@ def _off_animal(study: xr.DataTree, photos: xr.Dataset, masks: Masks) -> tuple[n
     for i, image in enumerate(photos["image"].values):
         mask = mask_of(masks, str(image), photos.isel(image=i))
         if mask is not None and mask.any():
-            off[i], known[i] = off_cells(mask, place[i], x.ravel(), y.ravel()).reshape(rows, columns), True
+            off[i], known[i] = off_cells(mask, place[i], x, y), True
     return off, known
 
 
@@ -164,18 +162,11 @@ def _held_out_evidence(
     evidence = np.full((len(off), 2), np.nan)
     for images, head in held_out_heads_of(study):
         rows = np.flatnonzero(np.isin(photos["image"].values, images))
-        species = [str(s) for s in head.species]
-        if not len(rows) or not set(names) <= set(species):
+        if not len(rows) or not set(names) <= set(head.species):
             continue
-        at = [species.index(n) for n in names]
-        question = Question(head.weight[at[0]], head.weight[at[1:]], head.bias[at], float(strength), objective)
-        for start, cells, embedding, _ in feature_chunks(study, photos.isel(image=rows), model):
-            direction, _ = question.directions(embedding)
-            maps = np.einsum("nyxc,nc->nyx", cells.astype(np.float32), direction, optimize=True)
-            maps = maps / (cells.shape[1] * cells.shape[2])
-            here = rows[start : start + len(maps)]
-            evidence[here, 1] = (maps * off[here]).sum((1, 2))
-            evidence[here, 0] = maps.sum((1, 2)) - evidence[here, 1]
+        question = Question.of(head, names, strength, objective)
+        maps = contrasts(study, photos.isel(image=rows), question, model)
+        evidence[rows] = np.stack([(maps * side[rows]).sum((1, 2)) for side in (~off, off)], 1)
     return evidence
 
 
@@ -183,14 +174,10 @@ def _tested(evidence: np.ndarray, own: np.ndarray, permutations: int, seed: int)
     """Difference of means, its standard error, share of the whole, and p by permutation; each (place,)."""
     groups = evidence[own], evidence[~own]
     difference = groups[0].mean(0) - groups[1].mean(0)
-    rng = np.random.default_rng(seed)
-    beyond = np.ones(evidence.shape[1])
-    for _ in range(permutations):
-        turned = rng.permutation(own)
-        beyond += evidence[turned].mean(0) - evidence[~turned].mean(0) >= difference - 1e-12
+    weight = np.where(own, 1 / own.sum(), -1 / (~own).sum())
     return {
         "difference": difference,
-        "standard_error": np.sqrt(sum(g.var(0, ddof=1) / len(g) for g in groups)),
+        "standard_error": np.hypot(*(sem(group) for group in groups)),
         "share": difference / difference.sum(),
-        "p": beyond / (permutations + 1),
+        "p": permutation_p(lambda order: weight[order] @ evidence, len(own), permutations, seed),
     }

@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from finerkit.models import Model
+    from finerkit.species import Head
+
+
+def check_additive(comparison: xr.Dataset, call: str) -> None:
+    """Raise ValueError if the evidence of a comparison does not add up to the logits."""
+    method = comparison.attrs.get("method")
+    if method != "cam":
+        raise ValueError(
+            f"{call} needs a comparison whose evidence adds up, from compare(..., method='cam'). Got method={method!r} "
+            "instead."
+        )
 
 
 class Question(NamedTuple):
@@ -28,6 +39,13 @@ class Question(NamedTuple):
     bias: np.ndarray  # (1 + reference,)
     strength: float
     objective: str
+
+    @classmethod
+    def of(cls, head: Head, names: list[str], strength: float, objective: str) -> Question:
+        """What a head says of species, the target first."""
+        at = [[*map(str, head.species)].index(name) for name in names]
+        weight, bias = head.weight[at].astype(np.float64), head.bias[at].astype(np.float64)
+        return cls(weight[0], weight[1:], bias, strength, objective)
 
     def directions(self, embedding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Direction (image, feature) of the contrast and its constant (image), in logits."""
@@ -44,7 +62,8 @@ class Cells(NamedTuple):
 
     ``photo``, ``y``, ``x`` (cell,) say which; ``evidence`` (cell,) is the contrast in logits; ``vector`` (cell,
     feature) the contribution vector at unit length, or what `reduce` made of it. ``maps`` (image, y, x) is the whole
-    signed contrast, ``constant`` (image,) what the bias adds; photos that failed are NaN.
+    signed contrast, ``constant`` (image,) what the bias adds, ``margin`` (image,) the whole margin by the pooled
+    features, independently of the maps; photos that failed are NaN.
     """
 
     photo: np.ndarray
@@ -54,6 +73,7 @@ class Cells(NamedTuple):
     vector: np.ndarray
     maps: np.ndarray
     constant: np.ndarray
+    margin: np.ndarray
 
 
 def strong_cells(maps: np.ndarray, share: float) -> np.ndarray:
@@ -102,23 +122,30 @@ def discriminative_cells(
     reduce
         Function from unit vectors (cell, feature) to fewer numbers, so that memory stays small; None keeps them.
     """
-    parts = list(_parts(study, photos, question, share, reduce, model))
-    joined = [np.concatenate([p[i] for p in parts]) for i in range(len(Cells._fields))]
-    return Cells(*joined)
-
-
-def _parts(
-    study: xr.DataTree, photos: xr.Dataset, question: Question, share: float, reduce: object, model: Model | None
-) -> Iterator[Cells]:
-    for start, cells, embedding, _ in feature_chunks(study, photos, model):
-        count = cells.shape[1] * cells.shape[2]
-        direction, constant = question.directions(embedding)
-        direction = (direction / count).astype(np.float32)
-        features = cells.astype(np.float32)
-        maps = np.einsum("nyxc,nc->nyx", features, direction, optimize=True)
+    parts = []
+    for start, features, direction, maps, constant, margin in _chunks(study, photos, question, model):
         photo, y, x = np.nonzero(strong_cells(maps, share))
         vector = features[photo, y, x] * direction[photo]
         length = np.linalg.norm(vector, axis=1, keepdims=True)
         vector /= np.where(length > 0, length, 1)
         kept = vector if reduce is None else reduce(vector)
-        yield Cells(photo + start, y, x, maps[photo, y, x], kept, maps, constant)
+        parts.append((photo + start, y, x, maps[photo, y, x], kept, maps, constant, margin))
+    return Cells(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def contrasts(study: xr.DataTree, photos: xr.Dataset, question: Question, model: Model | None = None) -> np.ndarray:
+    """Signed contrast of photos, (image, y, x), in logits; see `discriminative_cells`."""
+    return np.concatenate([maps for _, _, _, maps, *_ in _chunks(study, photos, question, model)])
+
+
+def _chunks(
+    study: xr.DataTree, photos: xr.Dataset, question: Question, model: Model | None
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Start, features of the cells, direction, contrast, constant and margin of some photos at a time."""
+    for start, cells, embedding, _ in feature_chunks(study, photos, model):
+        direction, constant = question.directions(embedding)
+        margin = (embedding * direction).sum(1) + constant
+        direction = (direction / (cells.shape[1] * cells.shape[2])).astype(np.float32)
+        features = cells.astype(np.float32)
+        maps = np.einsum("nyxc,nc->nyx", features, direction, optimize=True)
+        yield start, features, direction, maps, constant, margin

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
 from finerkit.names import choice
+from finerkit.traits.numbers import means, summed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,12 +51,10 @@ class Clusters(NamedTuple):
 
     def assign(self, points: np.ndarray) -> np.ndarray:
         """Trait of the nearest centre for each point (cell,), -1 where none is near enough to its members."""
-        if not len(points):
-            return np.empty(0, np.int64)
-        distance = np.linalg.norm(points[:, None] - self.centre[None], axis=2)
+        distance = cdist(points, self.centre)
         nearest = distance.argmin(1)
         trait = nearest if self.trait is None else self.trait[nearest]
-        return np.where(distance[np.arange(len(points)), nearest] <= self.radius[nearest], trait, -1)
+        return np.where(distance.min(1) <= self.radius[nearest], trait, -1)
 
 
 def find_space(vector: np.ndarray) -> Space:
@@ -95,13 +96,12 @@ def cluster(points: np.ndarray, method: str | Any, n_traits: int | None, seed: i
 
 def centres(points: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> Clusters:
     """Centres of labelled points, those with the most `weight` (evidence) first; a radius holds 99 % of the members."""
-    order = sorted(range(labels.max(initial=-1) + 1), key=lambda k: -weight[labels == k].sum())
-    centre = np.stack([points[labels == k].mean(0) for k in order])
-    radius = [
-        np.quantile(np.linalg.norm(points[labels == k] - c, axis=1), 0.99, method="higher")
-        for k, c in zip(order, centre, strict=True)
-    ]
-    return Clusters(centre, np.array(radius) * (1 + 1e-6))
+    n = labels.max(initial=-1) + 1
+    order = np.argsort(-summed(weight, labels, n), kind="stable")
+    centre = means(points, labels, n).astype(points.dtype)
+    away = pd.Series(np.linalg.norm(points - centre[labels], axis=1)).where(labels >= 0)
+    radius = away.groupby(labels).quantile(0.99, interpolation="higher").loc[order]
+    return Clusters(centre[order], radius.to_numpy(points.dtype) * (1 + 1e-6))
 
 
 def choose_number(
@@ -140,8 +140,7 @@ def choose_number(
 
 def _nearest(points: np.ndarray, part: np.ndarray, method: str | Any, n: int, seed: int) -> np.ndarray:
     labels = cluster(points[part], method, n, seed)
-    centre = np.stack([points[part][labels == k].mean(0) for k in range(labels.max() + 1)])
-    return np.linalg.norm(points[:, None] - centre[None], axis=2).argmin(1)
+    return cdist(points, means(points[part], labels, labels.max() + 1)).argmin(1)
 
 
 def bootstrap_stability(
@@ -163,11 +162,8 @@ def bootstrap_stability(
         drawn = rng.choice(photos, len(photos))
         rows = np.concatenate([np.flatnonzero(photo == p) for p in drawn])
         labels = cluster(points[rows], method, n, seed)
-        table = np.zeros((n, max(labels.max() + 1, 1)))
-        both = (ours[rows] >= 0) & (labels >= 0)
-        np.add.at(table, (ours[rows][both], labels[both]), 1)
-        union = np.bincount(ours[rows][ours[rows] >= 0], minlength=n)[:, None] + np.bincount(
-            labels[labels >= 0], minlength=table.shape[1]
-        )
-        found.append((table / np.maximum(union - table, 1)).max(1))
+        mine, theirs = ours[rows, None] == np.arange(n), labels[:, None] == np.arange(max(labels.max() + 1, 1))
+        both = mine.T.astype(float) @ theirs
+        union = mine.sum(0)[:, None] + theirs.sum(0) - both
+        found.append((both / np.maximum(union, 1)).max(1))
     return np.mean(found, 0)

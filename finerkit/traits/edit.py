@@ -17,7 +17,7 @@ from sklearn.cluster import KMeans
 from finerkit.columns import columns_of
 from finerkit.names import fold, resolve
 from finerkit.pairs import typed_names
-from finerkit.traits.regroup import Plan, as_traits, regroup
+from finerkit.traits.regroup import as_traits, regroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,16 +71,11 @@ def merge(traits: xr.Dataset, names: Iterable[str], name: str | None = None) -> 
     if len(chosen) < 2:
         raise ValueError(f"Merging needs two traits or more. Got {names!r} instead. {_HINT}")
     before = names_of(traits)
-    rest = [k for k in range(len(before)) if k not in chosen[1:]]
     made = _new_name(traits, name if name is not None else " + ".join(before[k] for k in chosen), but=chosen)
-    loose = np.array([rest.index(chosen[0] if k in chosen else k) for k in range(len(before))])
-    plan = Plan(
-        region=loose[traits["region_trait"].values],
-        loose=loose,
-        names=[made if k == chosen[0] else before[k] for k in rest],
-        same=np.array([-1 if k == chosen[0] else k for k in rest]),
-    )
-    return _noted(regroup(traits, plan), "merge", traits=[before[k] for k in chosen], name=made)
+    loose = np.where(np.isin(np.arange(len(before)), chosen), chosen[0], np.arange(len(before)))
+    new = {k: name for k, name in enumerate(before) if k not in chosen} | {chosen[0]: made}
+    found = regroup(traits, dict(sorted(new.items())), loose[traits["region_trait"].values], loose)
+    return _noted(found, "merge", traits=[before[k] for k in chosen], name=made)
 
 
 def split(
@@ -127,20 +122,16 @@ def split(
     moved = np.isin(np.arange(len(of_region)), taken)
     emptied = [s for s in sources if moved[of_region == s].all()]
     made = _new_name(traits, name if name is not None else _numbered(before, before[sources[0]]), but=emptied)
-    new = len(before)
+    new, old = len(before), np.arange(len(before))
     order = [j for k in range(new) for j in ([k] * (k not in emptied) + [new] * (k == sources[0]))]
-    place = {k: i for i, k in enumerate(order)}
-    now = np.where(moved, new, of_region)
-    plan = Plan(
-        region=np.array([place[j] for j in now]),
-        loose=np.array([place.get(k, place[new]) for k in range(new)]),
-        names=[made if j == new else before[j] for j in order],
-        same=np.array([-1 if j in (new, *sources) else j for j in order]),
+    found = regroup(
+        traits,
+        {k: made if k == new else before[k] for k in order},
+        np.where(moved, new, of_region),
+        np.where(np.isin(old, emptied), new, old),
     )
     how = "k-means" if regions is None else "regions"
-    return _noted(
-        regroup(traits, plan), "split", traits=[before[s] for s in sources], name=made, by=how, regions=taken.tolist()
-    )
+    return _noted(found, "split", traits=[before[s] for s in sources], name=made, by=how, regions=taken.tolist())
 
 
 def mark_background(traits: xr.Dataset, trait: str, background: bool = True) -> xr.Dataset:

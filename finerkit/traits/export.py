@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import shapely
 from PIL import Image
 
+from finerkit.geometry import GridPlace
 from finerkit.names import slug
 from finerkit.roles import target_of
-from finerkit.traits.place import PLACES
 
 if TYPE_CHECKING:
     import os
@@ -52,7 +53,7 @@ def to_coco(traits: xr.Dataset, path: str | os.PathLike[str]) -> Path:
                 "category_id": int(traits["region_trait"].values[i]) + 1,
                 "segmentation": [[c for point in ring for c in point] for ring in rings],
                 "bbox": [left, top, right - left, bottom - top],
-                "area": sum(_area(ring) for ring in rings),
+                "area": sum(shapely.Polygon(ring).area for ring in rings),
                 "iscrowd": 0,
                 "evidence": float(traits["region_evidence"].values[i]),
             }
@@ -80,29 +81,20 @@ def label_masks(traits: xr.Dataset, folder: str | os.PathLike[str]) -> list[Path
     -------
     list of pathlib.Path
     """
-    place = np.stack([traits[name].values for name in PLACES], 1)
-    width, height = (traits[side].values.astype(int) for side in ("width", "height"))
     written = []
     for i, image in enumerate(traits["image"].values):
-        label = paint(traits["label"].values[i], place[i], int(width[i]), int(height[i]))
+        photo = traits.isel(image=i)
+        label = paint(photo["label"].values, GridPlace.of(photo), (int(photo["width"]), int(photo["height"])))
         parts = [slug(p, 120) for p in str(image).split("/")]
         file = Path(folder, *parts[:-1], parts[-1] + ".png")
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(label).save(file)
+        label.save(file)
         written.append(file)
     return written
 
 
-def paint(label: np.ndarray, place: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Trait numbers of cells (y, x), -1 for none, as pixels: uint8 (height, width), 0 for none."""
-    left, top, cell_width, cell_height = place
-    y = np.floor((np.arange(height) + 0.5 - top) / cell_height).astype(int)
-    x = np.floor((np.arange(width) + 0.5 - left) / cell_width).astype(int)
-    inside = ((y >= 0) & (y < label.shape[0]))[:, None] & ((x >= 0) & (x < label.shape[1]))[None]
-    values = label[np.clip(y, 0, label.shape[0] - 1)][:, np.clip(x, 0, label.shape[1] - 1)]
-    return np.where(inside, values + 1, 0).astype(np.uint8)
-
-
-def _area(ring: list[list[float]]) -> float:
-    x, y = np.array(ring).T
-    return float(abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2)
+def paint(label: np.ndarray, place: GridPlace, size: tuple[int, int]) -> Image.Image:
+    """Trait numbers of cells (y, x), -1 for none, as pixels of a photo (width, height): from 1, 0 for none."""
+    to_cells = (1 / place.cell_width, 0, -place.left / place.cell_width)
+    to_cells += (0, 1 / place.cell_height, -place.top / place.cell_height)
+    return Image.fromarray((label + 1).astype(np.uint8)).transform(size, Image.Transform.AFFINE, to_cells)

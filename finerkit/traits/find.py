@@ -1,4 +1,4 @@
-"""Find the traits of a species: regions that argue for it, clustered across its photos."""
+"""Find the traits of a species, regions that argue for it, clustered across its photos; and find them in photos."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 
 from finerkit import store as disk
+from finerkit.checks import whole
 from finerkit.columns import MARK, derived_name
 from finerkit.derived import origin_attrs
+from finerkit.geometry import GRID
 from finerkit.image_tables import RESERVED
 from finerkit.images import usable
 from finerkit.lock import writing
+from finerkit.names import resolve
 from finerkit.places import text
-from finerkit.roles import references_of, target_of
+from finerkit.roles import references_of, species_coords, target_of
+from finerkit.species import Head
 from finerkit.study import study_of
-from finerkit.traits.cells import Cells, Question, discriminative_cells
+from finerkit.traits.cells import Cells, Question, check_additive, discriminative_cells
 from finerkit.traits.clusters import (
     Clusters,
     Space,
@@ -28,14 +34,12 @@ from finerkit.traits.clusters import (
     counts_clusters,
     find_space,
 )
-from finerkit.traits.numbers import trait_numbers
-from finerkit.traits.place import PLACES, Masks, cell_places, trait_places
-from finerkit.traits.regions import Region, find_regions, region_table
+from finerkit.traits.place import Masks, cell_places, cell_where
+from finerkit.traits.regions import find_regions
+from finerkit.traits.regroup import count
 from finerkit.traits.saving import group_of, put, stored
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from finerkit.models import Model
 
 
@@ -157,8 +161,7 @@ def find_traits(
         raise ValueError("The clustering called every cell noise: try method='kmeans', or gentler settings.")
     fit = Fit(question, space, centres(points, labels, cells.evidence), share)
     stability = bootstrap_stability(points, cells.photo, fit.clusters, method, seed)
-    scored = score_photos(study, photos, fit, model)
-    found = _assemble(study, photos, scored, fit, (target, *references_of(comparison)), presence, masks)
+    found = _counted(study, comparison, photos, fit, masks, model, presence)
     found["stability"] = ("trait", stability, {"comment": "clusterwise Jaccard index over bootstraps of the photos"})
     if curve is not None:
         found["stability_curve"] = (("number", "statistic"), curve)
@@ -169,7 +172,6 @@ def find_traits(
         "strength": float(strength),
         "objective": question.objective,
         "share": share,
-        "presence": presence,
         "method": method if isinstance(method, str) else repr(method)[:500],
         "seed": seed,
         "found": uuid.uuid4().hex,  # tells these from others under the same name
@@ -177,20 +179,75 @@ def find_traits(
     return _keep(study, found, overwrite)
 
 
+def match_trait(
+    traits: xr.Dataset,
+    trait: str,
+    images: xr.Dataset | None = None,
+    *,
+    study: xr.DataTree | None = None,
+    model: Model | None = None,
+) -> pd.DataFrame:
+    """Find the photos and regions that show a trait.
+
+    Parameters
+    ----------
+    traits
+        From `finerkit.find_traits`.
+    trait
+        Its name.
+    images
+        Photos to search, from `finerkit.read_images`; default: every usable photo of the study, of all species.
+    study, model
+        See `finerkit.find_traits`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region, most evidence first: ``image``, ``species``, ``evidence`` (logits, of the region),
+        ``cells``, ``left``, ``top``, ``right``, ``bottom`` (pixels of the upright original), ``outline`` (JSON
+        polygons).
+    """
+    study = study_of(traits, study)
+    index = [str(t) for t in traits["trait"].values].index(
+        resolve(trait, traits["trait"].values, "trait", "traits.trait lists all.")
+    )
+    photos = study["images"].to_dataset() if images is None else images
+    photos = photos.isel(image=usable(photos))
+    cells, label = score_photos(study, photos, fit_of(traits, study), model)
+    size = np.stack([photos["width"].values, photos["height"].values], 1)
+    ids = photos["image"].values
+    found = find_regions(np.where(label == index, 0, -1), cells.maps, cell_places(study, photos), size, ids)
+    species = photos["species"].values[photos.indexes["image"].get_indexer(found["region_image"].values)]
+    table = pd.DataFrame(
+        {
+            "image": found["region_image"].values,
+            "species": species,
+            "evidence": found["region_evidence"].values,
+            "cells": found["region_cells"].values,
+            **dict(zip(found["side"].values, found["region_box"].values.T, strict=True)),
+            "outline": found["region_outline"].values,
+        }
+    )
+    table = table.sort_values("evidence", ascending=False, kind="stable", ignore_index=True)
+    table.attrs = origin_attrs(traits)
+    return table
+
+
 def question_of(study: xr.DataTree, data: xr.Dataset, strength: float) -> Question:
     """What a comparison, or traits, contrast."""
-    names = [target_of(data), *references_of(data)]
-    head = study["species"].to_dataset().sel(species=names)
-    weight, bias = head["weight"].values.astype(np.float64), head["bias"].values.astype(np.float64)
-    return Question(weight[0], weight[1:], bias, strength, data.attrs["objective"])
+    table = study["species"].to_dataset()
+    head = Head(*(table[name].values for name in ("species", "weight", "bias")))
+    return Question.of(head, [target_of(data), *references_of(data)], strength, data.attrs["objective"])
 
 
 def score_photos(
     study: xr.DataTree, photos: xr.Dataset, fit: Fit, model: Model | None = None
 ) -> tuple[Cells, np.ndarray]:
-    """Find the traits of a fit in photos: their discriminative cells, and each cell's trait (-1 for none)."""
+    """Find the traits of a fit in photos: their discriminative cells, and the trait of every cell, -1 for none."""
     cells = discriminative_cells(study, photos, fit.question, fit.share, fit.space.reduce, model)
-    return cells, fit.clusters.assign(cells.vector)
+    label = np.full(cells.maps.shape, -1, np.int16)
+    label[cells.photo, cells.y, cells.x] = fit.clusters.assign(cells.vector)
+    return cells, label
 
 
 def fit_of(traits: xr.Dataset, study: xr.DataTree) -> Fit:
@@ -201,17 +258,11 @@ def fit_of(traits: xr.Dataset, study: xr.DataTree) -> Fit:
 
 
 def _check(comparison: xr.Dataset, strength: float, n_traits: int | str, share: float, presence: float) -> None:
-    if comparison.attrs.get("method") != "cam":
-        raise ValueError(
-            "find_traits needs a comparison whose evidence adds up, from compare(..., method='cam'). "
-            f"Got method={comparison.attrs.get('method')!r} instead."
-        )
+    check_additive(comparison, "find_traits")
     if not np.isfinite(strength) or strength < 0:
         raise ValueError(f"strength must be a number in the range [0, inf). Got {strength!r} instead.")
-    if n_traits != "auto" and (
-        not isinstance(n_traits, int | np.integer) or isinstance(n_traits, bool) or n_traits < 1
-    ):
-        raise ValueError(f"n_traits must be 'auto' or an int in the range [1, inf). Got {n_traits!r} instead.")
+    if n_traits != "auto":
+        whole(n_traits, "n_traits", hint="'auto' takes the most that are stable.")
     if not 0 < share <= 1:
         raise ValueError(f"share must be in the range (0, 1]. Got {share!r} instead.")
     if not presence > 0:
@@ -229,56 +280,49 @@ def _scored_photos(study: xr.DataTree, comparison: xr.Dataset) -> xr.Dataset:
     return chosen.sortby("image")
 
 
-def _assemble(
+def _counted(
     study: xr.DataTree,
+    comparison: xr.Dataset,
     photos: xr.Dataset,
-    scored: tuple[Cells, np.ndarray],
     fit: Fit,
-    names: tuple[str, ...],
-    presence: float,
     masks: Masks,
+    model: Model | None,
+    presence: float,
 ) -> xr.Dataset:
-    """Put everything that is known of the traits into one dataset; `names` are the target and its references."""
-    cells, labels = scored
-    n = len(fit.clusters.centre)
-    ids, species = photos["image"].values, photos["species"].values
-    label = np.full(cells.maps.shape, -1, np.int16)
-    label[cells.photo, cells.y, cells.x] = labels
-    rest = np.where(label < 0, cells.maps.astype(np.float64), 0).sum((1, 2)) + cells.constant
-    own = (species == names[0]) & ~np.isnan(cells.maps).any((1, 2))
+    """Find the traits in photos and count them."""
+    cells, label = score_photos(study, photos, fit, model)
+    roles = species_coords(target_of(comparison), references_of(comparison))
     place = cell_places(study, photos)
-    size = np.stack([photos["width"].values, photos["height"].values], 1)
-    data = trait_numbers(label, cells.maps, rest, ids, species, names[0], presence, n, names[1:]).assign(
+    pixel = {"units": "pixel", "comment": "of the upright original photo"}
+    known = {name: ("image", photos[name].values) for name in ("image", "path", "row")}
+    known |= {name: ("image", photos[name].values, pixel) for name in ("width", "height")}
+    known |= {name: ("image", place[:, i], pixel) for i, name in enumerate(GRID)}
+    rest = np.where(label < 0, cells.maps.astype(np.float64), 0).sum((1, 2)) + cells.constant
+    signed = {"units": "logit", "comment": "signed, at this strength"}
+    own = photos["species"].values == target_of(comparison)
+    data = xr.Dataset(
         {
             "remainder": ("image", rest, {"units": "logit", "comment": "other cells, and the bias"}),
-            "margin": ("image", _margins(study, photos, fit.question), {"units": "logit"}),
-            "contrast": (("image", "y", "x"), cells.maps, {"units": "logit", "comment": "signed, at this strength"}),
+            "margin": ("image", cells.margin, {"units": "logit"}),
+            "contrast": (("image", "y", "x"), cells.maps, signed),
+            "cell_where": cell_where(cells, photos, place, own, masks),
+        },
+        {"true_species": ("image", photos["species"].values), **known, **roles},
+        {"presence": presence},
+    )
+    source = np.full(label.shape, -1)
+    source[cells.photo, cells.y, cells.x] = np.arange(len(cells.photo))
+    traits = [f"trait {k + 1}" for k in range(len(fit.clusters.centre))]
+    return count(data, label, traits, source, cells.vector).assign(
+        {
             "centre": (("cluster", "component"), fit.clusters.centre),
             "radius": ("cluster", fit.clusters.radius),
-            "cluster_trait": ("cluster", np.arange(n), {"comment": "trait whose cells lie near this centre"}),
+            "cluster_trait": ("cluster", np.arange(len(traits)), {"comment": "trait whose cells lie near this centre"}),
             "axis": (("component", "feature"), fit.space.axes),
             "axis_offset": ("feature", fit.space.offset),
+            **_columns(photos, traits),
         }
     )
-    data = data.assign_coords(
-        image=ids, trait=np.array([f"trait {k + 1}" for k in range(n)], object), **_of_photos(photos, place)
-    )
-    data = data.assign(_columns(photos, [str(t) for t in data["trait"].values]))
-    data = data.merge(trait_places(cells, labels, photos, place, own, masks, n))
-    regions = find_regions(label, cells.maps, place, size, n)
-    return data.merge(region_table(regions, ids, _region_vectors(cells, regions), label.shape[1:]))
-
-
-def _of_photos(photos: xr.Dataset, place: np.ndarray) -> dict[str, tuple]:
-    """Coordinates along ``image``: label, file, size, row in the study, and where the grid lies."""
-    pixel = {"units": "pixel", "comment": "of the upright original photo"}
-    found: dict[str, tuple] = {
-        "true_species": ("image", photos["species"].values),
-        "path": ("image", photos["path"].values),
-        "row": ("image", photos["row"].values),
-    }
-    found |= {name: ("image", photos[name].values, pixel) for name in ("width", "height")}
-    return found | {name: ("image", place[:, i], pixel) for i, name in enumerate(PLACES)}
 
 
 def _columns(photos: xr.Dataset, traits: list[str]) -> dict[str, xr.Variable]:
@@ -291,24 +335,6 @@ def _columns(photos: xr.Dataset, traits: list[str]) -> dict[str, xr.Variable]:
         variable.attrs = {MARK: column}
         found[derived_name(column, taken)] = variable
     return found
-
-
-def _region_vectors(cells: Cells, regions: list[Region]) -> np.ndarray:
-    """Mean contribution vector of each region: (region, component)."""
-    row = np.full(cells.maps.shape, -1)
-    row[cells.photo, cells.y, cells.x] = np.arange(len(cells.photo))
-    flat = row.reshape(len(row), -1)
-    means = [cells.vector[flat[r.photo, r.where]].mean(0) for r in regions]
-    return np.array(means, np.float32).reshape(-1, cells.vector.shape[1])
-
-
-def _margins(study: xr.DataTree, photos: xr.Dataset, question: Question) -> np.ndarray:
-    """Margin from the stored embeddings, independently of the maps: (image,)."""
-    stored = study["features"].to_dataset()
-    rows = stored["embedding"].isel(image=stored.indexes["image"].get_indexer(photos["image"].values)).values
-    rows = rows.astype(np.float64)
-    direction, constant = question.directions(rows)
-    return (rows * direction).sum(1) + constant
 
 
 def _keep(study: xr.DataTree, found: xr.Dataset, overwrite: bool) -> xr.Dataset:

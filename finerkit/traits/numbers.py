@@ -2,53 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 import xarray as xr
+from scipy.sparse import csr_array
 
-from finerkit.roles import species_coords
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from finerkit.roles import references_of, species_coords, target_of
 
 EXEMPLARS = 8
 
 #: Shares are of a margin that is at least this part of all that argues for the target; near zero they mean nothing.
 LEAST_MARGIN = 0.1
 
+_SHARE = (
+    f"of the target's photos; NaN where their margin is less than {LEAST_MARGIN:.0%} of the positive evidence of "
+    "traits and remainder: shares of a margin near zero, or below, mean nothing"
+)
 
-def trait_numbers(
-    label: np.ndarray,
-    maps: np.ndarray,
-    remainder: np.ndarray,
-    images: np.ndarray,
-    species: np.ndarray,
-    target: str,
-    presence: float,
-    n_traits: int,
-    references: Iterable[str] = (),
-) -> xr.Dataset:
+
+def summed(values: np.ndarray, group: np.ndarray, n: int) -> np.ndarray:
+    """Sum values (cell, ...) over the cells of each of `n` groups; a cell of group -1 counts in none."""
+    cell = np.flatnonzero(group >= 0)
+    return csr_array((np.ones(len(cell)), (group[cell], cell)), (n, len(group))) @ np.asarray(values, np.float64)
+
+
+def means(values: np.ndarray, group: np.ndarray, n: int, weight: np.ndarray | float = 1.0) -> np.ndarray:
+    """Weighted means of what is known of values (cell, number), over the cells of each of `n` groups; NaN for none."""
+    weights = np.where(np.isnan(values), 0, np.reshape(weight, (-1, 1)))
+    total, whole = (summed(v, group, n) for v in (np.nan_to_num(values) * weights, weights))
+    return np.divide(total, whole, out=np.full(total.shape, np.nan), where=whole > 0)
+
+
+def own_photos(photos: xr.Dataset) -> np.ndarray:
+    """Photos of the target that could be scored, as booleans."""
+    own = photos["true_species"].values == target_of(photos)
+    return own & np.isfinite(photos["contrast"].values).all((1, 2))
+
+
+def trait_numbers(photos: xr.Dataset, label: np.ndarray, n_traits: int) -> xr.Dataset:
     """Count what traits hold, per photo and over species.
 
     Parameters
     ----------
+    photos
+        ``contrast`` (image, y, x), signed, in logits, NaN in photos that failed; ``remainder`` (image), what other
+        cells and the bias add; ``true_species``; ``species`` and ``role``. Attr "presence": see `finerkit.find_traits`.
     label
         (image, y, x) index of the trait of each cell, -1 for none.
-    maps
-        (image, y, x) signed contrast in logits; NaN in photos that failed.
-    remainder
-        (image,) what the other cells and the bias add, in logits.
-    images, species
-        (image,) ids, and the species of each.
-    target
-        Whose traits they are.
-    presence
-        See `finerkit.find_traits`.
     n_traits
         Number of traits.
-    references
-        Species that the target is compared with.
 
     Returns
     -------
@@ -56,37 +58,40 @@ def trait_numbers(
         ``trait_evidence``, ``shows``, ``share_of_margin``, ``prevalence``, ``prevalence_by_species``,
         ``evidence_by_species``, ``label``, ``exemplar``. Along ``species``: the target, the references, others.
     """
-    failed = np.isnan(maps).any((1, 2))
-    evidence = _evidence(label, maps, n_traits)
-    evidence[failed] = np.nan
-    own = (species == target) & ~failed
-    shows = _shows(evidence, own, presence)
-    references = list(references)
+    maps, remainder, species = (photos[v].values for v in ("contrast", "remainder", "true_species"))
+    target, references = target_of(photos), references_of(photos)
+    known = ~np.isnan(maps).any((1, 2))
+    own = own_photos(photos)
+    photo = np.arange(len(label))[:, None, None]
+    place = np.where(label >= 0, photo * n_traits + label, -1)
+    evidence = summed(maps.ravel(), place.ravel(), len(label) * n_traits).reshape(-1, n_traits)
+    evidence[~known] = np.nan
+    shows = _shows(evidence, own, float(photos.attrs["presence"]))
     others = sorted({str(s) for s in species} - {target, *references, ""})
-    groups = [(species == s) & ~failed for s in (target, *references, *others)]
+
+    def by_species(values: np.ndarray) -> np.ndarray:
+        """Mean over photos; NaN for a species without any."""
+        mean = pd.DataFrame(values[known], dtype=float).groupby(species[known]).mean()
+        return mean.reindex([target, *references, *others]).to_numpy()
+
+    prevalence = by_species(shows)
     return xr.Dataset(
         {
             "trait_evidence": (("image", "trait"), evidence, {"units": "logit", "comment": "the phenotype table"}),
             "shows": (("image", "trait"), shows),
             "share_of_margin": ("trait", _shares(evidence[own], remainder[own]), {"comment": _SHARE}),
-            "prevalence": ("trait", _mean(shows[own])),
-            "prevalence_by_species": (("species", "trait"), np.array([_mean(shows[g]) for g in groups])),
+            "prevalence": ("trait", prevalence[0]),
+            "prevalence_by_species": (("species", "trait"), prevalence),
             "evidence_by_species": (
                 ("species", "trait"),
-                np.array([_mean(evidence[g]) for g in groups]),
+                by_species(evidence),
                 {"units": "logit", "comment": "mean"},
             ),
             "label": (("image", "y", "x"), label.astype(np.int16)),
-            "exemplar": (("trait", "exemplar_rank"), _exemplars(images, evidence, own)),
+            "exemplar": (("trait", "exemplar_rank"), _exemplars(photos["image"].values, evidence, own)),
         },
         species_coords(target, references, others),
     )
-
-
-_SHARE = (
-    f"of the target's photos; NaN where their margin is less than {LEAST_MARGIN:.0%} of the positive evidence of "
-    "traits and remainder: shares of a margin near zero, or below, mean nothing"
-)
 
 
 def _shares(evidence: np.ndarray, remainder: np.ndarray) -> np.ndarray:
@@ -98,25 +103,13 @@ def _shares(evidence: np.ndarray, remainder: np.ndarray) -> np.ndarray:
     return evidence.sum(0) / margin
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over photos; NaN where there is none."""
-    return values.mean(0) if len(values) else np.full(values.shape[1], np.nan)
-
-
-def _evidence(label: np.ndarray, maps: np.ndarray, n_traits: int) -> np.ndarray:
-    """Contrast summed over the cells of each trait: (image, trait)."""
-    photo, y, x = np.nonzero(label >= 0)
-    place = photo * n_traits + label[photo, y, x]
-    return np.bincount(place, maps[photo, y, x].astype(np.float64), len(label) * n_traits).reshape(-1, n_traits)
-
-
 def _shows(evidence: np.ndarray, own: np.ndarray, presence: float) -> np.ndarray:
-    positive = np.where((evidence > 0) & own[:, None], evidence, np.nan)
-    typical = np.array([np.nanmedian(c) if np.isfinite(c).any() else np.inf for c in positive.T])
+    positive = pd.DataFrame(evidence[own])
+    typical = positive.where(positive > 0).median().fillna(np.inf).to_numpy()
     return np.nan_to_num(evidence) >= np.maximum(presence * typical, 1e-12)
 
 
 def _exemplars(images: np.ndarray, evidence: np.ndarray, own: np.ndarray) -> np.ndarray:
     rows = np.flatnonzero(own)
-    best = [rows[np.argsort(-evidence[rows, k], kind="stable")[:EXEMPLARS]] for k in range(evidence.shape[1])]
-    return np.array([images[b] for b in best], object).reshape(evidence.shape[1], -1)
+    best = rows[np.argsort(-evidence[rows], axis=0, kind="stable")[:EXEMPLARS]]
+    return images[best.T].astype(object)

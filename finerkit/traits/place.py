@@ -9,15 +9,13 @@ import numpy as np
 import xarray as xr
 
 from finerkit.preprocess import Preprocess
+from finerkit.traits.numbers import means, own_photos
 
 if TYPE_CHECKING:
     from finerkit.traits.cells import Cells
 
 #: Animal masks: a function or mapping from image id to a boolean (height, width) array; None where there are none.
 Masks = Callable[[str], np.ndarray] | Mapping[str, np.ndarray] | None
-
-#: Coordinates that say where the grid of cells lies on a photo.
-PLACES = ("cell_left", "cell_top", "cell_width", "cell_height")
 
 #: A trait is called background if more than this share of its evidence lies off the animal (or, without masks, in the
 #: outermost ring of cells).
@@ -29,48 +27,44 @@ BACKGROUND = 0.5
 MARGIN = 1.0
 
 
-def trait_places(
-    cells: Cells,
-    labels: np.ndarray,
-    photos: xr.Dataset,
-    place: np.ndarray,
-    own: np.ndarray,
-    masks: Masks,
-    n_traits: int,
-) -> xr.Dataset:
-    """Say where each trait lies, over the target's photos, weighted by evidence.
+def cell_where(cells: Cells, photos: xr.Dataset, place: np.ndarray, own: np.ndarray, masks: Masks) -> xr.DataArray:
+    """Say where each discriminative cell lies.
 
     Parameters
     ----------
-    cells, labels
-        Discriminative cells and the trait of each (-1 for none).
+    cells
+        Discriminative cells.
     photos
         Like ``/images``.
     place
         (image, 4): left, top, cell width and cell height in pixels of the upright original.
     own
-        Boolean (image): photos of the target.
+        Boolean (image): photos of the target, whose masks are looked at.
     masks
         See `Masks`.
-    n_traits
-        Number of traits.
 
     Returns
     -------
-    xarray.Dataset
-        Over ``trait``: ``off_animal``, ``border``, ``background``, ``position_x``, ``position_y``. ``cell_where``, the
-        same cell by cell, from which `summarise` gets them again.
+    xarray.DataArray
+        (image, y, x, cell_measure): whether it is off the animal (1, 0; NaN without mask), and its centre, 0 to 1. NaN
+        for other cells.
     """
-    label = np.full(cells.maps.shape, -1)
-    label[cells.photo, cells.y, cells.x] = labels
-    where = cell_where(cells, photos, place, own, masks)
-    return summarise(label, cells.maps, own, where, n_traits).assign(cell_where=where)
-
-
-def cell_where(cells: Cells, photos: xr.Dataset, place: np.ndarray, own: np.ndarray, masks: Masks) -> xr.DataArray:
-    """Where each discriminative cell lies: (image, y, x, cell_measure), NaN for other cells; see `trait_places`."""
+    left, top, width, height = place[cells.photo].T
+    centre = np.stack([left + (cells.x + 0.5) * width, top + (cells.y + 0.5) * height], 1)
+    off = np.full(len(centre), np.nan)
+    corner, side = np.zeros((len(place), 2)), np.stack([photos["width"].values, photos["height"].values], 1)
+    for i in [] if masks is None else np.unique(cells.photo[own[cells.photo]]):
+        mask = mask_of(masks, str(photos["image"].values[i]), photos.isel(image=i))
+        if mask is None or not mask.any():
+            continue
+        mine = cells.photo == i
+        off[mine] = off_cells(mask, place[i], cells.x[mine], cells.y[mine])
+        across, down = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+        corner[i] = across[0], down[0]
+        side[i] = across[-1] + 1 - across[0], down[-1] + 1 - down[0]
     maps = np.full((*cells.maps.shape, 3), np.nan, np.float32)
-    maps[cells.photo, cells.y, cells.x] = np.stack(_on_animal(cells, photos, place, own, masks), 1)
+    position = (centre - corner[cells.photo]) / side[cells.photo]
+    maps[cells.photo, cells.y, cells.x] = np.column_stack([off, position])
     frame = "the animal's bounding box" if masks is not None else "the photo"
     comment = f"1 if the cell is farther than {MARGIN:g} cells from the animal, else 0; centre, 0 to 1 over {frame}"
     return xr.DataArray(
@@ -81,63 +75,44 @@ def cell_where(cells: Cells, photos: xr.Dataset, place: np.ndarray, own: np.ndar
     )
 
 
-def summarise(label: np.ndarray, maps: np.ndarray, own: np.ndarray, where: xr.DataArray, n_traits: int) -> xr.Dataset:
-    """Say where each trait lies, from the trait (-1 for none), contrast and place of every cell; see `trait_places`."""
-    label = np.where(own[:, None, None], label, -1)
-    photo, y, x = np.nonzero(label >= 0)
-    trait, evidence = label[photo, y, x], np.maximum(maps[photo, y, x], 0).astype(np.float64)
-    rows, columns = maps.shape[1:]
-    on_edge = (y == 0) | (x == 0) | (y == rows - 1) | (x == columns - 1)
-    off, across, down = where.values[photo, y, x].T.astype(np.float64)
-    values = {"off_animal": off, "border": on_edge, "position_x": across, "position_y": down}
-    out = {name: _means(v.astype(np.float64), trait, evidence, n_traits) for name, v in values.items()}
-    background = np.where(np.isnan(out["off_animal"]), out["border"], out["off_animal"]) > BACKGROUND
+def summarise(photos: xr.Dataset, label: np.ndarray, n_traits: int) -> xr.Dataset:
+    """Say where each trait lies over the target's photos, weighted by evidence.
+
+    Parameters
+    ----------
+    photos
+        ``contrast`` (image, y, x), in logits; ``cell_where``, from the function of that name; labels and roles.
+    label
+        (image, y, x) index of the trait of each cell, -1 for none.
+    n_traits
+        Number of traits.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``trait``: ``off_animal``, ``border``, ``background``, ``position_x``, ``position_y``.
+    """
+    where = photos["cell_where"]
+    photo, y, x = np.nonzero((label >= 0) & own_photos(photos)[:, None, None])
+    border = np.isin(y, (0, label.shape[1] - 1)) | np.isin(x, (0, label.shape[2] - 1))
+    values = np.column_stack([where.values[photo, y, x], border]).astype(np.float64)
+    weight = np.maximum(photos["contrast"].values[photo, y, x], 0).astype(np.float64)
+    off, across, down, border = means(values, label[photo, y, x], n_traits, weight).T
     frame = where.attrs["frame"]
     comments = {
-        "off_animal": f"share of the evidence in cells farther than {MARGIN:g} cells from the animal",
-        "border": "share of the evidence in the outermost ring of cells",
-        "position_x": f"mean position, 0 left to 1 right of {frame}",
-        "position_y": f"mean position, 0 top to 1 bottom of {frame}",
+        "off_animal": (off, f"share of the evidence in cells farther than {MARGIN:g} cells from the animal"),
+        "border": (border, "share of the evidence in the outermost ring of cells"),
+        "position_x": (across, f"mean position, 0 left to 1 right of {frame}"),
+        "position_y": (down, f"mean position, 0 top to 1 bottom of {frame}"),
     }
-    data = xr.Dataset({name: ("trait", value, {"comment": comments[name]}) for name, value in out.items()})
-    data["background"] = ("trait", background)
-    return data
-
-
-def _means(values: np.ndarray, trait: np.ndarray, weight: np.ndarray, n_traits: int) -> np.ndarray:
-    """Weighted mean over the cells of each trait whose value is known; NaN where there are none."""
-    known = ~np.isnan(values)
-    total = np.bincount(trait[known], (values * weight)[known], n_traits)
-    weights = np.bincount(trait[known], weight[known], n_traits)
-    return np.divide(total, weights, out=np.full(n_traits, np.nan), where=weights > 0)
+    data = xr.Dataset({name: ("trait", value, {"comment": text}) for name, (value, text) in comments.items()})
+    return data.assign(background=("trait", np.where(np.isnan(off), border, off) > BACKGROUND))
 
 
 def cell_places(study: xr.DataTree, photos: xr.Dataset) -> np.ndarray:
-    """(image, 4): left, top, cell width and height, in pixels of the upright original."""
+    """Where each photo's grid lies (image, 4): left, top, cell width and height, in pixels of the upright original."""
     fitted = Preprocess.from_attrs(study.attrs)
     return np.stack(fitted.placement(photos["width"].values, photos["height"].values, study.finerkit.grid), 1)
-
-
-def _on_animal(
-    cells: Cells, photos: xr.Dataset, place: np.ndarray, own: np.ndarray, masks: Masks
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each cell: whether it is off the animal (1, 0; NaN without mask), and its centre's position, 0 to 1."""
-    left, top, width, height = place[cells.photo].T
-    centre_x, centre_y = left + (cells.x + 0.5) * width, top + (cells.y + 0.5) * height
-    x, y = centre_x / photos["width"].values[cells.photo], centre_y / photos["height"].values[cells.photo]
-    off = np.full(len(x), np.nan)
-    if masks is None:
-        return off, x, y
-    for i in np.unique(cells.photo[own[cells.photo]]):
-        mask = mask_of(masks, str(photos["image"].values[i]), photos.isel(image=i))
-        if mask is None or not mask.any():
-            continue
-        mine = cells.photo == i
-        off[mine] = off_cells(mask, place[i], cells.x[mine], cells.y[mine])
-        across, down = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-        x[mine] = (centre_x[mine] - across[0]) / (across[-1] + 1 - across[0])
-        y[mine] = (centre_y[mine] - down[0]) / (down[-1] + 1 - down[0])
-    return off, x, y
 
 
 def off_cells(mask: np.ndarray, place: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

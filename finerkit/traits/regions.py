@@ -3,113 +3,84 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
 import xarray as xr
 from skimage.measure import label as connected
 
+from finerkit.traits.numbers import summed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Region(NamedTuple):
-    """Touching cells of one trait in one photo. Positions in pixels of the upright original, clipped to the photo."""
-
-    photo: int
-    trait: int
-    evidence: float
-    cells: int
-    left: float
-    top: float
-    right: float
-    bottom: float
-    outline: str  # JSON: list of polygons, each a list of [x, y]
-    where: np.ndarray  # its cells, as positions in the flat grid
-
-
 def find_regions(
-    labels: np.ndarray, maps: np.ndarray, place: np.ndarray, size: np.ndarray, n_traits: int
-) -> list[Region]:
+    label: np.ndarray, maps: np.ndarray, place: np.ndarray, size: np.ndarray, images: np.ndarray
+) -> xr.Dataset:
     """Join cells of one trait that touch, corners included.
 
     Parameters
     ----------
-    labels
+    label
         (image, y, x) index of the trait of each cell, -1 for none.
     maps
         (image, y, x) contrast in logits.
     place
-        (image, 4): left, top, cell width and cell height in pixels of the original.
+        (image, 4): left, top, cell width and cell height in pixels of the upright original.
     size
         (image, 2): width and height of the original.
-    n_traits
-        Number of traits.
+    images
+        Ids of the photos.
 
     Returns
     -------
-    list of Region
-        Photo by photo, trait by trait.
+    xarray.Dataset
+        Over ``region``, photo by photo, trait by trait: ``region_image``, ``region_trait``, ``region_evidence``,
+        ``region_cells``, ``region_box`` and ``region_outline`` (JSON: a list of polygons, each a list of [x, y]),
+        clipped to the photo. Cells wholly outside the photo are in no region. ``cell_region`` (image, y, x) is each
+        cell's.
     """
-    found = []
-    for photo in np.flatnonzero((labels >= 0).any((1, 2))):
-        for trait in range(n_traits):
-            parts = connected(labels[photo] == trait, connectivity=2)
-            for k in range(1, parts.max() + 1):
-                inside = parts == k
-                shape = cells_shape(inside, *place[photo]).intersection(shapely.box(0, 0, *size[photo]))
-                if shape.is_empty:
-                    continue
-                evidence = float(maps[photo][inside].sum())
-                outline = json.dumps(polygons(shape))
-                at = np.flatnonzero(inside)
-                found.append(Region(int(photo), trait, evidence, len(at), *shape.bounds, outline, at))
-    return found
-
-
-def region_table(regions: list[Region], images: np.ndarray, vectors: np.ndarray, grid: tuple[int, int]) -> xr.Dataset:
-    """Lay out regions as they are kept with traits.
-
-    Parameters
-    ----------
-    regions
-        From `find_regions`.
-    images
-        Ids of the photos.
-    vectors
-        (region, component): each region's mean contribution vector.
-    grid
-        Rows and columns of cells.
-    """
-    cell_region = np.full((len(images), grid[0] * grid[1]), -1, np.int32)
-    for i, region in enumerate(regions):
-        cell_region[region.photo, region.where] = i
+    part = _parts(label)
+    photo, y, x = np.nonzero(part >= 0)
+    first, of_cell = np.unique(part[photo, y, x], return_index=True, return_inverse=True)[1:]
+    cells = shapely.box(x, y, x + 1, y + 1)
+    groups = np.split(cells[np.argsort(of_cell, kind="stable")], np.cumsum(np.bincount(of_cell))[:-1])
+    shapes = np.array([shapely.coverage_union_all(group) for group in groups if len(group)], object)
+    corners, of_corner = shapely.get_coordinates(shapes, return_index=True)
+    at = place[photo[first]][of_corner]
+    shapes = shapely.set_coordinates(shapes, at[:, :2] + corners * at[:, 2:])
+    shapes = shapely.intersection(shapes, shapely.box(0, 0, *size[photo[first]].T))
+    trait = label[photo, y, x][first]
+    seen = np.flatnonzero(~shapely.is_empty(shapes))
+    order = seen[np.lexsort((trait[seen], photo[first][seen]))]
+    number = np.full(len(first) + 1, -1, np.int32)
+    number[order] = np.arange(len(order))
+    cell_region = np.full(label.shape, -1, np.int32)
+    cell_region[photo, y, x] = region = number[of_cell]
     pixel = {"units": "pixel", "comment": "of the upright original photo"}
+    evidence, count = summed(np.stack([maps[photo, y, x], np.ones(len(y))], 1), region, len(order)).T
+    outlines = [json.dumps(polygons(shapes[i])) for i in order]
     return xr.Dataset(
         {
-            "region_image": ("region", np.array([images[r.photo] for r in regions], object)),
-            "region_trait": ("region", np.array([r.trait for r in regions], np.int64)),
-            "region_evidence": ("region", np.array([r.evidence for r in regions], np.float64), {"units": "logit"}),
-            "region_cells": ("region", np.array([r.cells for r in regions], np.int64)),
-            "region_box": (("region", "side"), np.array([r[4:8] for r in regions], np.float64).reshape(-1, 4), pixel),
-            "region_outline": ("region", np.array([r.outline for r in regions], object), pixel),
-            "region_vector": (("region", "component"), vectors, {"comment": "mean contribution vector of its cells"}),
-            "cell_region": (
-                ("image", "y", "x"),
-                cell_region.reshape(len(images), *grid),
-                {"comment": "region of each cell, -1 none"},
-            ),
+            "region_image": ("region", images[photo[first][order]].astype(object)),
+            "region_trait": ("region", trait[order].astype(np.int64)),
+            "region_evidence": ("region", evidence, {"units": "logit"}),
+            "region_cells": ("region", count.astype(np.int64)),
+            "region_box": (("region", "side"), shapely.bounds(shapes[order]).reshape(-1, 4), pixel),
+            "region_outline": ("region", np.array(outlines, object), pixel),
+            "cell_region": (("image", "y", "x"), cell_region, {"comment": "region of each cell, -1 none"}),
         },
         {"side": np.array(["left", "top", "right", "bottom"], object)},
     )
 
 
-def cells_shape(inside: np.ndarray, left: float, top: float, width: float, height: float) -> shapely.Geometry:
-    """Outline of the marked cells (y, x), in pixels."""
-    y, x = np.nonzero(inside)
-    boxes = shapely.box(left + x * width, top + y * height, left + (x + 1) * width, top + (y + 1) * height)
-    return shapely.union_all(boxes, grid_size=1e-6)
+def _parts(label: np.ndarray) -> np.ndarray:
+    """Number of the connected cells of one trait that each cell is of, over all photos; -1 for none."""
+    stacked = np.pad(label.astype(np.int32) + 1, ((0, 0), (0, 1), (0, 0)))  # with a row between photos: none touch
+    found = connected(stacked.reshape(-1, label.shape[2]), background=0, connectivity=2)
+    return found.reshape(stacked.shape)[:, :-1] - 1
 
 
 def polygons(shape: shapely.Geometry) -> list[list[list[float]]]:

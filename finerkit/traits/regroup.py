@@ -1,40 +1,21 @@
-"""Count traits again after regions went to other traits."""
+"""Count traits, also again after regions went to other traits."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from finerkit.geometry import GRID
 from finerkit.pairs import plain_text
-from finerkit.roles import references_of, target_of
-from finerkit.traits.numbers import trait_numbers
-from finerkit.traits.place import PLACES, summarise
-from finerkit.traits.regions import Region, find_regions, region_table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from finerkit.traits.numbers import means, own_photos, trait_numbers
+from finerkit.traits.place import summarise
+from finerkit.traits.regions import find_regions
 
 #: What counting again needs; all of it is in what `finerkit.find_traits` returns.
 NEEDED = (
     *("label", "contrast", "cell_where", "cell_region", "region_vector", "cluster_trait", "remainder", "true_species"),
-    *("role", "width", "height", *PLACES),
+    *("role", "width", "height", *GRID),
 )
-
-
-class Plan(NamedTuple):
-    """How regions are grouped anew.
-
-    ``region`` (region,) is the new trait of each region, ``loose`` (trait,) that of a trait's cells outside the photo,
-    which belong to no region. ``names`` are those of the new traits; ``same`` (new trait,) says which trait each was
-    before if it is the same, else -1.
-    """
-
-    region: np.ndarray
-    loose: np.ndarray
-    names: list[str]
-    same: np.ndarray
 
 
 def as_traits(traits: xr.Dataset) -> xr.Dataset:
@@ -60,15 +41,57 @@ def as_traits(traits: xr.Dataset) -> xr.Dataset:
     return plain_text(traits).load()
 
 
-def regroup(traits: xr.Dataset, plan: Plan) -> xr.Dataset:
+def count(
+    photos: xr.Dataset, label: np.ndarray, names: list[str], source: np.ndarray, vectors: np.ndarray
+) -> xr.Dataset:
+    """Count all that follows from the trait of each cell.
+
+    Parameters
+    ----------
+    photos
+        ``contrast``, ``remainder``, ``margin`` and ``cell_where`` of each, its label, size and where its grid lies;
+        which species are target and references; the attr "presence".
+    label
+        (image, y, x) index of the trait of each cell, -1 for none.
+    names
+        Of the traits.
+    source
+        (image, y, x) position, in `vectors`, of each cell's contribution vector; -1 for none.
+    vectors
+        (..., component).
+
+    Returns
+    -------
+    xarray.Dataset
+        The same with traits and regions.
+    """
+    maps = photos["contrast"].values
+    numbers = trait_numbers(photos, label, len(names))
+    places = summarise(photos, label, len(names))
+    place, size = (np.stack([photos[v].values for v in of], 1) for of in (GRID, ("width", "height")))
+    regions = find_regions(label, maps, place, size, photos["image"].values)
+    of_cell = np.where(source >= 0, regions["cell_region"].values, -1)
+    mean = means(vectors[source[of_cell >= 0]], of_cell[of_cell >= 0], regions.sizes["region"]).astype(np.float32)
+    comment = {"comment": "mean contribution vector of its cells"}
+    regions["region_vector"] = (("region", "component"), mean, comment)
+    photos = photos.drop_vars(["species", "role"])  # counted, too: there may be others
+    found = xr.merge([photos, numbers, places, regions], compat="override", join="exact")
+    return found.assign_coords(trait=np.array(names, object))
+
+
+def regroup(traits: xr.Dataset, names: dict[int, str], region: np.ndarray, loose: np.ndarray) -> xr.Dataset:
     """Count everything again for regions in other groups.
 
     Parameters
     ----------
     traits
         From `as_traits`.
-    plan
-        How.
+    names
+        Of the new traits, in order, each under a number of its own.
+    region
+        (region,) number of the new trait of each region.
+    loose
+        (trait,) number of the new trait of a trait's cells outside the photo, which belong to no region.
 
     Returns
     -------
@@ -76,33 +99,29 @@ def regroup(traits: xr.Dataset, plan: Plan) -> xr.Dataset:
         As `finerkit.find_traits` would give it, had it put the cells into these groups. Traits and remainder still add
         up to the margin. What cannot be counted for a new group, such as its stability, is NaN.
     """
-    old_label, region_of = traits["label"].values, traits["cell_region"].values
-    label = np.where(old_label >= 0, plan.loose[old_label], -1)
-    label = np.where(region_of >= 0, np.append(plan.region, -1)[region_of], label)
-    maps, n = traits["contrast"].values, len(plan.names)
-    ids, species = traits["image"].values, traits["true_species"].values
-    target, presence = target_of(traits), float(traits.attrs["presence"])
-    counted = trait_numbers(
-        label, maps, traits["remainder"].values, ids, species, target, presence, n, references_of(traits)
-    )
-    places = summarise(label, maps, _own(traits), traits["cell_where"], n)
-    places["background"] = ("trait", _background(traits, plan, label, places["background"].values))
-    regions, vectors = _regions(traits, plan, label)
-    table = region_table(regions, ids, vectors, label.shape[1:])
-    kept = traits.drop_dims(["trait", "region", "cluster"]).drop_vars(
-        [*counted.data_vars, "cell_region"], errors="ignore"
-    )
-    kept = kept.assign_coords(trait=np.array(plan.names, object))
-    made = xr.merge([kept, counted, places, table, _clusters(traits, plan)], compat="override", join="exact")
+    region, loose = (np.array([*map(list(names).index, v)], int) for v in (region, loose))
+    same = _same(traits, region, loose, len(names))
+    old_label, old_region = traits["label"].values, traits["cell_region"].values
+    label = np.append(loose, -1)[old_label]
+    label = np.where(old_region >= 0, np.append(region, -1)[old_region], label)
+    kept = traits.drop_dims(["trait", "region", "cluster"]).drop_vars(["label", "cell_region"])
+    made = count(kept, label, [*names.values()], old_region, traits["region_vector"].values)
+    made["background"] = ("trait", _background(traits, label, made["background"].values))
+    made = made.merge(_clusters(traits, region, same))
     for name, values in traits.drop_dims("cluster").data_vars.items():
         if "trait" in values.dims and name not in made:
-            made[name] = _carried(values, plan.same)
-    return made.assign_attrs(traits.attrs)
+            made[name] = _carried(values, same)
+    return made
 
 
-def _own(traits: xr.Dataset) -> np.ndarray:
-    """Photos of the target that could be scored."""
-    return (traits["true_species"].values == target_of(traits)) & traits["margin"].notnull().values
+def _same(traits: xr.Dataset, region: np.ndarray, loose: np.ndarray, n: int) -> np.ndarray:
+    """Which trait each new one was before, if it has the very regions and other cells of one; else -1."""
+    before, same = traits["region_trait"].values, np.full(n, -1)
+    for k in range(n):
+        old = np.flatnonzero(loose == k)
+        if len(old) == 1 and ((region == k) == (before == old)).all():
+            same[k] = old[0]
+    return same
 
 
 def _carried(values: xr.DataArray, same: np.ndarray) -> xr.DataArray:
@@ -112,85 +131,32 @@ def _carried(values: xr.DataArray, same: np.ndarray) -> xr.DataArray:
     return taken.where(known) if values.dtype.kind == "f" else taken.where(known, np.zeros((), values.dtype)[()])
 
 
-def _background(traits: xr.Dataset, plan: Plan, label: np.ndarray, by_rule: np.ndarray) -> np.ndarray:
+def _background(traits: xr.Dataset, label: np.ndarray, by_rule: np.ndarray) -> np.ndarray:
     """The rule's answer, unless a person decided otherwise for what the trait is made of, or all of that agrees."""
-    before = traits["background"].values
-    rule = summarise(
-        traits["label"].values, traits["contrast"].values, _own(traits), traits["cell_where"], len(before)
-    )["background"].values
+    old_label, before = traits["label"].values, traits["background"].values
+    by_hand = before != summarise(traits, old_label, len(before))["background"].values
     out = by_rule.copy()
-    for k, old in enumerate(plan.same):
-        sources = [old] if old >= 0 else np.unique(traits["label"].values[label == k])
-        flags = before[sources]
-        if flags.all() == flags.any() and (len(sources) > 1 or old >= 0 or flags[0] != rule[sources[0]]):
+    for k in range(len(out)):
+        sources = np.unique(old_label[label == k])
+        flags = np.unique(before[sources])
+        if len(flags) == 1 and (len(sources) > 1 or by_hand[sources[0]]):
             out[k] = flags[0]
     return out
 
 
-def _regions(traits: xr.Dataset, plan: Plan, label: np.ndarray) -> tuple[list[Region], np.ndarray]:
-    """Regions in the order of `find_regions`; those of traits that came together in a photo are joined anew."""
-    mixed = _mixed(label, traits["label"].values)
-    stale = np.array([pair in mixed for pair in zip(_photos(traits), plan.region, strict=True)], bool)
-    vectors = traits["region_vector"].values
-    parts = [(r, vectors[i]) for i, r in zip(np.flatnonzero(~stale), _kept(traits, plan, ~stale), strict=True)]
-    of_cell = traits["cell_region"].values.reshape(len(label), -1)
-    for region in _joined(traits, label, mixed):
-        inside = of_cell[region.photo, region.where]
-        parts.append((region, vectors[inside[inside >= 0]].mean(0)))
-    parts.sort(key=lambda p: (p[0].photo, p[0].trait, p[0].where[0]))
-    regions = [p[0] for p in parts]
-    return regions, np.array([p[1] for p in parts], np.float32).reshape(-1, vectors.shape[1])
-
-
-def _photos(traits: xr.Dataset) -> np.ndarray:
-    """Position of each region's photo."""
-    return traits.indexes["image"].get_indexer(traits["region_image"].values)
-
-
-def _mixed(label: np.ndarray, old_label: np.ndarray) -> set[tuple[int, int]]:
-    """Pairs of photo and new trait in which cells of several former traits meet."""
-    photo, y, x = np.nonzero(label >= 0)
-    triples = np.unique(np.stack([photo, label[photo, y, x], old_label[photo, y, x]], 1), axis=0)
-    pairs, count = np.unique(triples[:, :2], axis=0, return_counts=True)
-    return {(int(i), int(k)) for i, k in pairs[count > 1]}
-
-
-def _kept(traits: xr.Dataset, plan: Plan, which: np.ndarray) -> Iterable[Region]:
-    """Regions that are as they were, but for the number of their trait."""
-    flat = traits["cell_region"].values.reshape(traits.sizes["image"], -1)
-    photo = _photos(traits)
-    evidence, cells = traits["region_evidence"].values, traits["region_cells"].values
-    boxes, outlines = traits["region_box"].values, traits["region_outline"].values
-    for i in np.flatnonzero(which):
-        where = np.flatnonzero(flat[photo[i]] == i)
-        yield Region(
-            int(photo[i]), int(plan.region[i]), float(evidence[i]), int(cells[i]), *boxes[i], str(outlines[i]), where
-        )
-
-
-def _joined(traits: xr.Dataset, label: np.ndarray, mixed: set[tuple[int, int]]) -> Iterable[Region]:
-    place, size = (np.stack([traits[n].values for n in names], 1) for names in (PLACES, ("width", "height")))
-    maps = traits["contrast"].values
-    for photo, trait in sorted(mixed):
-        one = slice(photo, photo + 1)
-        only = np.where(label[one] == trait, 0, -1)
-        for region in find_regions(only, maps[one], place[one], size[one], 1):
-            yield region._replace(photo=photo, trait=trait)
-
-
-def _clusters(traits: xr.Dataset, plan: Plan) -> xr.Dataset:
+def _clusters(traits: xr.Dataset, region: np.ndarray, same: np.ndarray) -> xr.Dataset:
     """Centres that tell the new traits in other photos: those of its parts; where one was cut, a centre of its own."""
     centre, radius, trait = (traits[v].values for v in ("centre", "radius", "cluster_trait"))
     old_trait, vectors, cells = (traits[v].values for v in ("region_trait", "region_vector", "region_cells"))
-    own = _own(traits)[_photos(traits)]
+    own = own_photos(traits)[traits.indexes["image"].get_indexer(traits["region_image"].values)]
     centres, radii, owners = [], [], []
-    for k in range(len(plan.names)):
-        mine = plan.region == k
-        sources = [plan.same[k]] if plan.same[k] >= 0 else np.unique(old_trait[mine])
+    for k, was in enumerate(same):
+        mine = region == k
+        sources = [was] if was >= 0 else np.unique(old_trait[mine])
         parts = np.flatnonzero(np.isin(trait, sources))
-        if plan.same[k] >= 0 or not (np.isin(old_trait, sources) & ~mine).any():
-            centres += list(centre[parts])
-            radii += list(radius[parts])
+        if was >= 0 or not (np.isin(old_trait, sources) & ~mine).any():
+            centres += [*centre[parts]]
+            radii += [*radius[parts]]
         else:
             rows = mine & own if (mine & own).any() else mine
             centres.append(np.average(vectors[rows], axis=0, weights=cells[rows]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from finerkit import store as disk
 from finerkit.lock import writing
 from finerkit.names import file_stem, slug
-from finerkit.places import clear, exists, is_local, place, recover, remove, replace
+from finerkit.places import exists, is_local, place
 from finerkit.roles import references_of, target_of
 from finerkit.traits import edit
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from finerkit.places import Place
 
 
-#: How folders begin in which traits are written before they take their place; hidden, so that none is shown.
-_DESK = ".saving-"
-
 #: Attrs that say which state of the store traits were read from: a token of it, and how many edits it held.
 _SYNC = ("revision", "saved_edits")
+
+#: What an entry of the history passes to the function that it tells of.
+_ARGUMENTS = {"rename": ("trait", "name"), "merge": ("traits", "name"), "mark_background": ("trait", "background")}
 
 
 def save(traits: xr.Dataset) -> xr.Dataset:
@@ -67,7 +67,7 @@ def save(traits: xr.Dataset) -> xr.Dataset:
 
 
 def put(path: Place, traits: xr.Dataset) -> xr.Dataset:
-    """Write traits next to their place in a study and then put them there, so that they are never half written.
+    """Write traits into a study, in the place of those of the same name; they are never half written.
 
     Parameters
     ----------
@@ -83,7 +83,6 @@ def put(path: Place, traits: xr.Dataset) -> xr.Dataset:
     """
     group = group_of(traits)
     traits = traits.assign_attrs(revision=uuid.uuid4().hex, saved_edits=len(edit.history(traits)))
-    there = path / group
     with writing(path):
         if traits.attrs.get("study_id") not in (None, disk.read_root(path).get("study_id")):
             name = group.partition("/")[2]
@@ -91,24 +90,13 @@ def put(path: Place, traits: xr.Dataset) -> xr.Dataset:
                 "The study was compacted or replaced since these traits were read: their rows are no longer its rows. "
                 f"Read them again: fk.open_study({str(path)!r}).finerkit.trait({name!r}). Nothing was written."
             )
-        recover(there)
-        for left in there.parent.glob(f"{_DESK}*"):  # of a process that was killed here
-            remove(left)
-        desk = there.with_name(f"{_DESK}{uuid.uuid4().hex}")
-        try:
-            disk.make_group(path, "traits")
-            disk.write_group(desk, "new", traits)
-            disk.commit(path, withdraw=[group])  # what readers know of its arrays may no longer be true
-            replace(desk / "new", there)
-        finally:
-            clear(desk, there)
-        disk.commit(path, group)
+        disk.replace_group(path, group, traits)
     return traits
 
 
 def stored(path: Place, group: str) -> xr.Dataset | None:
     """The traits of a group as they lie on disk, or None."""
-    return disk.read_group(path, group, committed=False).load() if exists(path / group) else None
+    return disk.read_group(path, group).load() if group in disk.committed(path) else None
 
 
 def synced(traits: xr.Dataset, like: xr.Dataset) -> xr.Dataset:
@@ -141,12 +129,9 @@ def _with_theirs(theirs: xr.Dataset | None, mine: xr.Dataset) -> xr.Dataset:
 
 def _repeat(traits: xr.Dataset, entry: dict[str, Any], *, regions_moved: bool) -> xr.Dataset:
     """Do again what an entry of the history tells of."""
-    if entry["edit"] == "rename":
-        return edit.rename(traits, entry["trait"], entry["name"])
-    if entry["edit"] == "merge":
-        return edit.merge(traits, entry["traits"], entry["name"])
-    if entry["edit"] == "mark_background":
-        return edit.mark_background(traits, entry["trait"], entry["background"])
+    arguments = _ARGUMENTS.get(entry["edit"])
+    if arguments is not None:
+        return getattr(edit, entry["edit"])(traits, *(entry[name] for name in arguments))
     if regions_moved:
         raise ValueError("the regions that were split off have other numbers now.")
     return edit.split(traits, None, entry["regions"], name=entry["name"])

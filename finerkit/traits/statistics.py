@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.stats import permutation_test
 
 from finerkit.columns import column_of
 from finerkit.derived import origin_attrs
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import xarray as xr
+
+#: Permuted positions in memory at once.
+_AT_ONCE = 2**20
 
 
 def test_traits(
@@ -32,7 +36,7 @@ def test_traits(
     species
         Photos of which species to use; default: the target's.
     permutations
-        Number of random permutations of the column.
+        Number of random permutations of the column; where there are fewer in all, each is taken once.
     seed
         Of the permutations.
 
@@ -54,31 +58,59 @@ def test_traits(
     rows = (traits["true_species"].values == wanted) & traits["trait_evidence"].notnull().all("trait").values
     values, known = _column(traits[column].values)
     rows &= known
-    evidence, values = traits["trait_evidence"].values[rows], values[rows]
-    groups = np.unique(values)
-    if len(groups) < 2:
+    evidence = pd.DataFrame(traits["trait_evidence"].values[rows], columns=traits["trait"].values.astype(str))
+    values = values[rows]
+    if len(np.unique(values)) < 2:
         raise ValueError(f"{by!r} does not vary over the {rows.sum()} photos of {wanted!r} that have it.")
-    numeric = values.dtype.kind == "f"
-    if numeric:
-        measure, effect = "Spearman's rho", _spearman
-    elif len(groups) == 2:
-        measure, effect = "Hedges' g", _hedges
+    if values.dtype.kind == "f":
+        measure, means = "Spearman's rho", evidence.iloc[:0]
+        design, outcome = _unit(pd.Series(values).rank().to_numpy()[:, None]), _unit(evidence.rank().to_numpy())
+        effect = (design.T @ outcome)[0]
     else:
-        measure, effect = "eta squared", _eta_squared
-    observed = effect(evidence, values)
-    p = _permutation_p(evidence, values, effect, observed, permutations, seed)
+        measure, means = "eta squared", evidence.groupby(values).mean()
+        one_hot = values[:, None] == means.index.to_numpy()
+        design, outcome = one_hot / np.sqrt(one_hot.sum(0)), _unit(evidence.to_numpy())
+        effect = _explained(design, outcome)
+        if len(means) == 2:
+            measure, effect = "Hedges' g", _hedges(evidence - evidence.groupby(values).transform("mean"), means)
+    p = permutation_p(lambda order: _explained(design[order], outcome), len(values), permutations, seed)
     table = pd.DataFrame(
-        {"effect": observed, "measure": measure, "p": p, "p_holm": _holm(p), "n": int(rows.sum())},
-        index=pd.Index(traits["trait"].values.astype(str), name="trait"),
+        {"effect": effect, "measure": measure, "p": p, "p_holm": _holm(p), "n": len(values)},
+        index=evidence.columns.rename("trait"),
     )
-    if not numeric:
-        for g in groups:
-            table[f"mean: {g}"] = evidence[values == g].mean(0)
+    for group, mean in means.iterrows():
+        table[f"mean: {group}"] = mean
     table.attrs = origin_attrs(traits)
     return table
 
 
 test_traits.__test__ = False  # its name is the contract; it is not a test of ours
+
+
+def permutation_p(statistic: Callable[[np.ndarray], np.ndarray], n: int, permutations: int, seed: int) -> np.ndarray:
+    """P-values, of each trait, of statistics that are large where the order of the photos matters.
+
+    Parameters
+    ----------
+    statistic
+        Takes orders of the photos, positions (..., photo); returns (..., trait).
+    n
+        Number of photos.
+    permutations
+        Number of random orders. Where there are no more than that in all, each is taken once.
+    seed
+        Of the orders.
+    """
+    return permutation_test(
+        (np.arange(n),),
+        lambda order, **_: statistic(order).round(12),  # orders that differ in nothing are equal
+        permutation_type="pairings",
+        vectorized=True,
+        n_resamples=permutations,
+        batch=max(1, _AT_ONCE // n),
+        alternative="greater",
+        rng=np.random.default_rng(seed),
+    ).pvalue
 
 
 def _column(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,39 +123,27 @@ def _column(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return text, text != ""
 
 
-def _hedges(evidence: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    first, second = (evidence[groups == g] for g in np.unique(groups))
-    n = len(evidence)
-    pooled = (((first - first.mean(0)) ** 2).sum(0) + ((second - second.mean(0)) ** 2).sum(0)) / max(n - 2, 1)
+def _unit(values: np.ndarray) -> np.ndarray:
+    """Columns of mean 0 and length 1; 0 where a column does not vary."""
+    centred = values - values.mean(0)
+    return _ratio(centred, np.linalg.norm(centred, axis=0))
+
+
+def _explained(design: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+    """Share of the outcome's variance (..., trait) that a design (..., photo, column) of unit columns explains."""
+    return ((np.swapaxes(design, -1, -2) @ outcome) ** 2).sum(-2)
+
+
+def _hedges(residual: pd.DataFrame, means: pd.DataFrame) -> np.ndarray:
+    """Hedges' g: the second group's mean less the first's, in standard deviations within groups."""
+    n = len(residual)
+    deviation = np.sqrt((residual.to_numpy() ** 2).sum(0) / max(n - 2, 1))
     correction = 1 - 3 / (4 * n - 9) if n > 3 else 1.0
-    return correction * _ratio(second.mean(0) - first.mean(0), np.sqrt(pooled))
-
-
-def _eta_squared(evidence: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    mean = evidence.mean(0)
-    between = sum((groups == g).sum() * (evidence[groups == g].mean(0) - mean) ** 2 for g in np.unique(groups))
-    return _ratio(between, ((evidence - mean) ** 2).sum(0))
-
-
-def _spearman(evidence: np.ndarray, values: np.ndarray) -> np.ndarray:
-    a = pd.DataFrame(evidence).rank().to_numpy()
-    b = pd.Series(values).rank().to_numpy()[:, None]
-    a, b = a - a.mean(0), b - b.mean(0)
-    return _ratio((a * b).sum(0), np.sqrt((a**2).sum(0) * (b**2).sum(0)))
+    return correction * _ratio(means.iloc[1].to_numpy() - means.iloc[0].to_numpy(), deviation)
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(a, b, out=np.zeros_like(a, dtype=float), where=b > 0)
-
-
-def _permutation_p(
-    evidence: np.ndarray, values: np.ndarray, effect: Callable, observed: np.ndarray, permutations: int, seed: int
-) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    beyond = np.ones(len(observed))
-    for _ in range(permutations):
-        beyond += np.abs(effect(evidence, rng.permutation(values))) >= np.abs(observed) - 1e-12
-    return beyond / (permutations + 1)
 
 
 def _holm(p: np.ndarray) -> np.ndarray:

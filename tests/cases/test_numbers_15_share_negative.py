@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from finerkit.figures.words import share
+from finerkit.roles import species_coords
 from finerkit.traits.numbers import trait_numbers
 
 
@@ -14,8 +16,10 @@ def shares(inside, outside):
     label = np.full((4, 2, 2), -1)
     label[:, 0, 0] = 0
     rest = np.where(label < 0, maps, 0).sum((1, 2))
-    species = np.array(["A"] * 4, object)
-    return trait_numbers(label, maps, rest, np.arange(4).astype(str), species, "A", 0.25, 1)["share_of_margin"]
+    variables = {"contrast": (("image", "y", "x"), maps), "remainder": ("image", rest)}
+    coords = {"image": list("abcd"), "true_species": ("image", ["A"] * 4), **species_coords("A", [])}
+    photos = xr.Dataset(variables, coords, {"presence": 0.25})
+    return trait_numbers(photos, label, 1)["share_of_margin"]
 
 
 @pytest.mark.parametrize("outside", [-1.0, -2 / 3, -0.61])  # margins of -1, 0 and 0.17 where 2 argue for the target
