@@ -14,12 +14,8 @@ from finerkit._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
 
     import xarray as xr
-    from distributed import Client
-
-    from finerkit.models import Model
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,19 +47,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"finerkit {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    _add_demo(verbs)
-    _add_analyze(verbs)
-    _add_compare(verbs)
-    _add_traits(verbs)
-    _add_guide(verbs)
-    _add_lab(verbs)
+    for add in (_add_demo, _add_analyze, _add_compare, _add_traits, _add_guide, _add_lab):
+        add(verbs)
     return parser
 
 
 def _add_demo(verbs: argparse._SubParsersAction) -> None:
     demo = verbs.add_parser("demo", help="run the main job on embedded photos (about a minute)")
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="folder to write (default: demo)")
-    demo.add_argument("--photos", type=int, default=24, help="rendered photos per species (default: 24)")
+    demo.add_argument("--photos", type=int, default=24, help="drawn photos per species, at most 24 (default: 24)")
     demo.set_defaults(run=_demo)
 
 
@@ -84,16 +76,8 @@ def _add_analyze(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument(
         "--precision", default="float32", choices=("float32", "float16", "bfloat16"), help="of the network"
     )
-    verb.add_argument(
-        "--decoder", default="pillow", choices=("pillow", "torchcodec"), help="torchcodec: JPEG files on the device"
-    )
     verb.add_argument("--head", default="linear", choices=("linear", "nearest_mean", "model"))
-    verb.add_argument(
-        "--groups",
-        nargs="+",
-        metavar="COLUMN",
-        help="photos that share a value stay in one fold",
-    )
+    verb.add_argument("--groups", nargs="+", metavar="COLUMN", help="photos that share a value stay in one fold")
     verb.add_argument("--keep-features", default="auto", choices=("auto", "yes", "no"), help="keep feature maps")
     verb.add_argument("--overwrite", action="store_true", help="replace a different study of that name")
     verb.add_argument(
@@ -159,22 +143,16 @@ def _add_lab(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--no-browser", action="store_true", help="print JupyterLab's address, do not open a browser")
     verb.add_argument("--copy-only", action="store_true", help="copy the tutorials, do not start JupyterLab")
     verb.add_argument(
-        "--jupyter",
-        default="",
-        metavar="OPTIONS",
-        help="further options of 'jupyter lab', as in --jupyter='--port 9000'",
+        "--jupyter", default="", metavar="OPTIONS", help="options of 'jupyter lab', as in --jupyter='--port 9000'"
     )
     verb.set_defaults(run=_lab)
 
 
 def _demo(options: argparse.Namespace) -> None:
-    if options.photos < 5:
-        raise ValueError(
-            f"--photos must be in the range [5, inf), for five folds of cross-validation. Got {options.photos}."
-        )
+    from finerkit.checks import whole
     from finerkit.demo import run_demo
 
-    run_demo(options.out, options.photos)
+    run_demo(options.out, whole(options.photos, "--photos", 5, hint="Cross-validation has five folds."))
 
 
 def _analyze(options: argparse.Namespace) -> None:
@@ -184,41 +162,35 @@ def _analyze(options: argparse.Namespace) -> None:
     images = fk.read_images(options.source, options.table, species=options.species, path=options.path)
     model = fk.load_model(
         options.model, options.image_size, options.device,
-        fit=options.fit, weights=options.weights, precision=options.precision, decoder=options.decoder,
+        fit=options.fit, weights=options.weights, precision=options.precision,
     )  # fmt: skip
     keep = {"auto": "auto", "yes": True, "no": False}[options.keep_features]
-    with _client(options.scheduler) as client:
+    from finerkit.cluster import connect  # imports torch, as the model does
+
+    with connect(options.scheduler) if options.scheduler else nullcontext() as client:
         study = fk.analyze(
             images, model, options.store, options.head,
             keep_features=keep, groups=options.groups, overwrite=options.overwrite, client=client,
         )  # fmt: skip
-    status = study["images"]["status"].values
-    print(
-        f"{int((status == 'ok').sum())} of {len(status)} photos analysed, {study['species'].sizes['species']} species."
-    )
+    status, species = study["images"]["status"].values, study["species"].sizes["species"]
+    print(f"{(status == 'ok').sum()} of {len(status)} photos analysed, {species} species.")
     if accuracy := accuracy_words(study):
         print(f"Cross-validated accuracy: {accuracy}")
     print(f"Study: {options.store}")
-
-
-def _client(scheduler: str | None) -> AbstractContextManager[Client | None]:
-    """A client of the dask cluster with this address or scheduler file, closed at the end; None without one."""
-    if scheduler is None:
-        return nullcontext()
-    from finerkit.cluster import connect
-
-    return connect(scheduler)
 
 
 def _compare(options: argparse.Namespace) -> None:
     import finerkit as fk
     from finerkit.report import summary, write_report
 
-    study = fk.open_study(options.store)
+    study, model = fk.open_study(options.store), None
+    if options.weights:
+        from finerkit.study_model import load_again
+
+        model = load_again(study.attrs, options.weights)
     pair = fk.compare(
         study, options.target, _references(options), options.method,
-        detail=options.detail, objective=options.objective, by=options.by, layer=options.layer,
-        model=_checkpoint_model(study, options),
+        detail=options.detail, objective=options.objective, by=options.by, layer=options.layer, model=model,
     )  # fmt: skip
     strongest = max(options.strength)
     print(summary(pair, strongest))
@@ -230,15 +202,6 @@ def _references(options: argparse.Namespace) -> list[str] | int | str:
     if options.references and options.k is not None:
         raise ValueError("Give --references or -k, not both.")
     return options.references or options.k or "auto"
-
-
-def _checkpoint_model(study: xr.DataTree, options: argparse.Namespace) -> Model | None:
-    """The study's model with its checkpoint, where one is given."""
-    if options.weights is None:
-        return None
-    from finerkit.study_model import load_again
-
-    return load_again(study.attrs, options.weights)
 
 
 def _traits(options: argparse.Namespace) -> None:
@@ -259,28 +222,18 @@ def _traits(options: argparse.Namespace) -> None:
 def _traits_of(study: xr.DataTree, pair: xr.Dataset, options: argparse.Namespace) -> xr.Dataset:
     """The traits that a person edited, where there are some; else found now."""
     import finerkit as fk
+    from finerkit.derived import check_same_origin
     from finerkit.names import file_stem
     from finerkit.roles import references_of, target_of
 
     name = file_stem(target_of(pair), references_of(pair))
-    if name in study.finerkit.traits():
-        kept = study.finerkit.trait(name)
-        if kept.attrs.get("edited"):
-            _refuse_earlier(kept, study, name)
-            print(f"Using the traits {name!r} as they were edited by hand ({kept.attrs['edited']} edits).")
-            return kept
-    return fk.find_traits(pair, options.strength, options.traits or "auto")
-
-
-def _refuse_earlier(traits: xr.Dataset, study: xr.DataTree, name: str) -> None:
-    from finerkit.identity import Identity
-
-    if Identity.from_attrs(traits.attrs) != study.finerkit.identity:
-        raise ValueError(
-            f"The traits {name!r} were edited by hand, and the species head has changed since. Look at them with "
-            f"study.finerkit.trait({name!r}); then find others beside them, fk.find_traits(comparison, name='...'), or "
-            "in their place, fk.find_traits(comparison, overwrite=True), and run this again."
-        )
+    kept = study.finerkit.trait(name) if name in study.finerkit.traits() else None
+    if kept is None or not kept.attrs.get("edited"):
+        return fk.find_traits(pair, options.strength, options.traits or "auto")
+    call = "fk.find_traits(comparison, overwrite=True), or find others beside them with name='...'"
+    check_same_origin(kept, pair, f"traits {name!r}, edited by hand,", call)
+    print(f"Using the traits {name!r} as they were edited by hand ({kept.attrs['edited']} edits).")
+    return kept
 
 
 def _guide(options: argparse.Namespace) -> None:

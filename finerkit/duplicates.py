@@ -1,4 +1,4 @@
-"""Photos that are there twice: photos with the content of their files enter; which one repeats which leaves."""
+"""Find photos that are there twice, by the content of their files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from finerkit.names import listed
 from finerkit.photo import checksum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import xarray as xr
 
 
@@ -22,51 +21,38 @@ class DuplicateWarning(UserWarning):
 
 def duplicate_of(images: xr.Dataset) -> np.ndarray:
     """Find copies: text (image,), the id of the first usable photo with the same bytes; "" for photos that are none."""
-    first: dict[str, str] = {}
-    copies = np.array([""] * images.sizes["image"], object)
-    for i, content in _contents(images).items():
-        known = first.setdefault(content, str(images["image"].values[i]))
-        copies[i] = "" if known == images["image"].values[i] else known
-    return copies
+    ids, content = images["image"].values, _contents(images)
+    first = content.drop_duplicates()
+    copies = content[content.duplicated()]
+    found = np.full(len(ids), "", object)
+    found[copies.index] = ids[pd.Series(first.index, first)[copies]]
+    return found
 
 
-def _contents(images: xr.Dataset) -> dict[int, str]:
+def _contents(images: xr.Dataset) -> pd.Series:
     """SHA-256 of the files of usable photos that may have a copy, by position; read now where it is not known."""
-    prints = images["fingerprint"].values
-    good = np.flatnonzero((images["status"].values == "ok") & (prints != ""))
-    which, _ = pd.factorize(prints[good].astype(object))
-    alike = good[np.bincount(which)[which] > 1].tolist()
-    known = images["sha256"].values if "sha256" in images else [""] * len(prints)
-    contents = {i: known[i] or checksum(images["path"].values[i]) for i in alike}
-    return {i: content for i, content in contents.items() if content}
+    prints = pd.Series(images["fingerprint"].values, dtype=object)
+    prints = prints[(images["status"].values == "ok") & (prints != "")]
+    alike = prints.index[prints.duplicated(keep=False)]
+    known, paths = (images[v].values if v in images else [""] * len(images["path"]) for v in ("sha256", "path"))
+    contents = pd.Series([known[i] or checksum(paths[i]) for i in alike], alike, object)
+    return contents[contents != ""]
 
 
 def warn_duplicates(images: xr.Dataset) -> None:
-    """Name, in one `DuplicateWarning`, the photos that are there under two species."""
-    pairs = [f"{a!r} ({x}) and {b!r} ({y})" for (a, x), (b, y) in _contradictions(images)]
+    """Name, in one `DuplicateWarning`, the photos that are there under two species; "" contradicts none."""
+    photos = pd.DataFrame({v: images[v].values for v in ("image", "species", "duplicate_of")}, dtype=object)
+    photos = photos[photos["species"] != ""]
+    content = photos["duplicate_of"].where(photos["duplicate_of"] != "", photos["image"])
+    photos[["first", "known"]] = photos.groupby(content)[["image", "species"]].transform("first")
+    wrong = photos[photos["species"] != photos["known"]]
+    pairs = [f"{row.first!r} ({row.known}) and {row.image!r} ({row.species})" for row in wrong.itertuples()]
     if not pairs:
         return
-    more = f" and {len(pairs) - 5} more" if len(pairs) > 5 else ""
     warnings.warn(
         f"{len(pairs)} pairs of photos are the same file under two species, so one of each is labelled wrongly: "
-        f"{'; '.join(pairs[:5])}{more}. Correct the labels and read the photos again. The variable 'duplicate_of' "
-        "names the first photo of which each other one is a copy.",
+        f"{listed(pairs[:5], len(pairs), '; ')}. Correct the labels and read the photos again. The variable "
+        "'duplicate_of' names the first photo of which each other one is a copy.",
         DuplicateWarning,
         stacklevel=3,
     )
-
-
-def _contradictions(images: xr.Dataset) -> Iterable[tuple[tuple[str, str], tuple[str, str]]]:
-    """Pairs of (id, species) with the same bytes and different species; photos of unknown species contradict none."""
-    copies = images["duplicate_of"].values
-    copied = {first for first in copies if first}
-    either = np.array([name in copied for name in images["image"].values]) | (copies != "")
-    some = images[["duplicate_of", "species"]].isel(image=either)
-    labelled: dict[str, tuple[str, str]] = {}
-    for name, first, species in zip(*(some[v].values for v in ("image", "duplicate_of", "species")), strict=True):
-        if not species:
-            continue
-        content = first or name
-        known = labelled.setdefault(content, (name, species))
-        if known[1] != species:
-            yield known, (name, species)

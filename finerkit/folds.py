@@ -12,7 +12,8 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from finerkit.labels import coded
-from finerkit.mistakes import SpeciesWarning, listed
+from finerkit.mistakes import SpeciesWarning
+from finerkit.names import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

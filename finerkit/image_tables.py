@@ -1,4 +1,4 @@
-"""Tables of photos: a CSV, TSV or Parquet file or a DataFrame enters; image, path, species and the rest leave."""
+"""Read tables of photos, from a CSV, TSV or Parquet file or a DataFrame: image, path, species and the rest."""
 
 from __future__ import annotations
 
@@ -29,39 +29,21 @@ SPECIES_COLUMNS = (
     "class",
     "breed",
 )
-PATH_COLUMNS = (
-    "path",
-    "file",
-    "filename",
-    "filepath",
-    "image",
-    "imagepath",
-    "photo",
-    "imagefile",
-    "accessuri",
-)
+PATH_COLUMNS = ("path", "file", "filename", "filepath", "image", "imagepath", "photo", "imagefile", "accessuri")
 
 #: Names that a user's column cannot have, because they are ours or Zarr's.
-RESERVED = (
-    "image",
-    "species",
-    "path",
-    "width",
-    "height",
-    "status",
-    "fingerprint",
-    "sha256",
-    "duplicate_of",
-    "file",
-    "row",
+RESERVED = frozenset({
+    "image", "species", "path", "width", "height", "status", "fingerprint", "sha256", "duplicate_of", "file", "row",
     "zarr.json",
-)
+})  # fmt: skip
 
 #: With which no name of a netCDF variable begins.
 SIGNS = string.punctuation.replace("_", "")
 
 #: In bytes; with room for what is put before it.
 _LONGEST_NAME = 150
+
+_UNREADABLE = (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, OSError, ArrowInvalid)
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".tab": "\t"}
 
@@ -87,13 +69,7 @@ def read_table(file: Path, path: str | None = None, species: str | None = None) 
         return pd.read_parquet(file)
     except UnicodeDecodeError:
         raise ValueError(f"{file.name!r} is not UTF-8 text: save it as 'CSV UTF-8' and read it again.") from None
-    except (
-        pd.errors.ParserError,
-        pd.errors.ParserWarning,
-        pd.errors.EmptyDataError,
-        OSError,
-        ArrowInvalid,
-    ) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"{file.name!r} cannot be read as a table: {' '.join(str(error).split())}") from None
 
 
@@ -109,7 +85,7 @@ def _read_text(file: Path, separator: str, path: str | None, species: str | None
             separator = ";"
             cells = read(dtype=str)
         text = {c for c in cells if cells[c].str.match(r"\s*0\d", na=False).any()}
-        text |= {cells.columns[i] for i in _chosen(cells, path, species) if i is not None}
+        text |= {cells.columns[i] for i in _chosen(cells, path, species)}
         return read(dtype=dict.fromkeys(text, str))
 
 
@@ -121,26 +97,12 @@ def table_entries(frame: pd.DataFrame, species: str | None, path: str | None) ->
     ValueError
         If no column holds the file, or a named column is missing.
     """
-    path_column, species_column = _chosen(frame, path, species)
-    columns = ", ".join(repr(str(c)) for c in frame.columns)
-    for column, what, call in (
-        (path_column, "the photo's file", "path='file name'"),
-        (species_column, "the species", "species='scientificName'"),
-    ):
-        if column is None:
-            raise ValueError(
-                f"No column of the table holds {what}. Its columns are {columns}: "
-                f"name the right one, as in read_images(..., {call})."
-            )
-    entries = pd.DataFrame({"path": _texts(frame.iloc[:, path_column])}, dtype=object)
-    entries["image"] = [p or f"(row {i + 1} names no file)" for i, p in enumerate(entries["path"])]
-    entries["species"] = _texts(frame.iloc[:, species_column])
-    rest = frame.iloc[:, [i for i in range(frame.shape[1]) if i not in {path_column, species_column}]]
+    chosen = _chosen(frame, path, species)
+    paths, names = ([as_text(v).strip() for v in frame.iloc[:, i].astype(object)] for i in chosen)
+    ids = [path or f"(row {i + 1} names no file)" for i, path in enumerate(paths)]
+    entries = pd.DataFrame({"path": paths, "image": ids, "species": names}, dtype=object)
+    rest = frame.iloc[:, [i for i in range(frame.shape[1]) if i not in chosen]]
     return pd.concat([entries, rest.set_axis(_free_names(rest.columns), axis=1).reset_index(drop=True)], axis=1)
-
-
-def _texts(values: pd.Series) -> list[str]:
-    return [as_text(v).strip() for v in values.astype(object)]
 
 
 def _free_names(columns: Iterable[object]) -> list[str]:
@@ -162,17 +124,26 @@ def _free_names(columns: Iterable[object]) -> list[str]:
     return names
 
 
-def _chosen(frame: pd.DataFrame, path: str | None, species: str | None) -> tuple[int | None, int | None]:
+def _chosen(frame: pd.DataFrame, path: str | None, species: str | None) -> tuple[int, int]:
     """Positions of the path and the species column."""
-    return _find(frame, path, PATH_COLUMNS), _find(frame, species, SPECIES_COLUMNS)
+    return (
+        _find(frame, path, PATH_COLUMNS, "the photo's file", "path='file name'"),
+        _find(frame, species, SPECIES_COLUMNS, "the species", "species='scientificName'"),
+    )
 
 
-def _find(frame: pd.DataFrame, named: str | None, recognised: tuple[str, ...]) -> int | None:
-    """Position of the column that was named, or of the first recognised one, or None."""
+def _find(frame: pd.DataFrame, named: str | None, recognised: tuple[str, ...], what: str, call: str) -> int:
+    """Position of the column that was named, or of the first recognised one."""
     columns = [str(c).strip() for c in frame.columns]
     if named is not None:
         if named.strip() not in columns:
             raise ValueError(f"The table has no column {named!r}. {suggestion(named, columns)}")
         return columns.index(named.strip())
     plain = [c.casefold().replace(" ", "").replace("_", "") for c in columns]
-    return next((plain.index(r) for r in recognised if r in plain), None)
+    found = next((plain.index(name) for name in recognised if name in plain), None)
+    if found is None:
+        raise ValueError(
+            f"No column of the table holds {what}. Its columns are {', '.join(repr(str(c)) for c in frame.columns)}: "
+            f"name the right one, as in read_images(..., {call})."
+        )
+    return found

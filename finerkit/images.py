@@ -1,14 +1,14 @@
-"""Photos: a folder or a table enters; a Dataset with one entry per photo, readable or not, leaves."""
+"""List the photos of a folder or a table in a Dataset with one entry per photo, readable or not."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import posixpath
-import sys
 import unicodedata
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,15 @@ from finerkit._version import __version__
 from finerkit.duplicates import duplicate_of, warn_duplicates
 from finerkit.image_tables import read_table, table_entries
 from finerkit.labels import as_text
-from finerkit.names import choice
+from finerkit.names import choice, listed
 from finerkit.pairs import text_variable
 from finerkit.photo import MAX_PIXELS, Look, checksum, fingerprint, look_at, quiet_pillow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: Files that are handed to the readers at once.
-_AHEAD = 1024
+#: Files that a thread takes at once.
+_AT_ONCE = 16
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 
@@ -117,7 +117,7 @@ def read_images(
     paths = [_located(base, p) for p in entries.pop("path")]
     seen = _look_at_all(paths, check, max_pixels, progress)
     variables = {
-        "species": [sys.intern(_storable(unicodedata.normalize("NFC", s))) for s in entries.pop("species")],
+        "species": [_storable(unicodedata.normalize("NFC", s)) for s in entries.pop("species")],
         "path": [_storable(p) for p in paths],
         **seen,
         "file": files,
@@ -126,10 +126,7 @@ def read_images(
     variables = {name: _variable(values) for name, values in variables.items()}
     images = xr.Dataset(variables, {"image": _variable(ids)})
     images.attrs = {"root": _storable(str(base)), "finerkit_version": __version__}
-    images["width"].attrs = images["height"].attrs = {
-        "units": "pixel",
-        "comment": "upright, after EXIF rotation",
-    }
+    images["width"].attrs = images["height"].attrs = {"units": "pixel", "comment": "upright, after EXIF rotation"}
     images["status"].attrs = {"comment": "ok, or why the photo cannot be used"}
     images["duplicate_of"] = text_variable(duplicate_of(images), attrs={"comment": "first photo with the same bytes"})
     warn_unusable(images)
@@ -148,9 +145,8 @@ def warn_unusable(images: xr.Dataset, what: str = "cannot be read and are left o
     if not len(bad):
         return
     named = [f"{images.image.values[i]} ({images.status.values[i]})" for i in bad[:5]]
-    more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
     warnings.warn(
-        f"{len(bad)} of {images.sizes['image']} photos {what}: {'; '.join(named)}{more}. "
+        f"{len(bad)} of {images.sizes['image']} photos {what}: {listed(named, len(bad), '; ')}. "
         "The reasons are in the variable 'status'.",
         PhotoWarning,
         stacklevel=3,
@@ -168,38 +164,25 @@ def _entries(
     root: str | os.PathLike[str] | None,
 ) -> tuple[Path, pd.DataFrame]:
     """Return the root folder and a frame with the columns image, path, species and the user's own."""
-    if not isinstance(source, pd.DataFrame):
-        source = Path(source)
-        if not source.exists():
-            raise FileNotFoundError(
-                f"{str(source)!r} does not exist (looked in {str(Path.cwd())!r}). Expected a folder of photos or a "
-                "table of them."
+    if not isinstance(source, pd.DataFrame) and not Path(source).exists():
+        raise FileNotFoundError(
+            f"{str(source)!r} does not exist (looked in {str(Path.cwd())!r}). Expected a folder of photos or a "
+            "table of them."
+        )
+    if isinstance(source, pd.DataFrame) or not Path(source).is_dir():
+        if table is not None:
+            raise ValueError(
+                "`table` describes the photos of a folder, and `source` is itself a table: "
+                "read_images(folder, table) or read_images(table, root=folder)."
             )
-        if source.is_dir():
-            return _folder_entries(source, table, species, path, root)
-    if table is not None:
-        raise ValueError(
-            "`table` describes the photos of a folder, and `source` is itself a table: "
-            "read_images(folder, table) or read_images(table, root=folder)."
-        )
-    if isinstance(source, pd.DataFrame):
-        return _absolute(root or "."), table_entries(source, species, path)
-    return _absolute(root or source.parent), table_entries(read_table(source, path, species), species, path)
-
-
-def _folder_entries(
-    source: Path,
-    table: str | os.PathLike[str] | pd.DataFrame | None,
-    species: str | None,
-    path: str | None,
-    root: str | os.PathLike[str] | None,
-) -> tuple[Path, pd.DataFrame]:
-    """`_entries` of a folder, with or without a table of its photos."""
-    if root is not None:
-        raise ValueError(
-            "`root` goes with a table alone; beside a folder, the table's paths are relative to the folder."
-        )
-    base = _absolute(source)
+        table, base = source, root or ("." if isinstance(source, pd.DataFrame) else Path(source).parent)
+    else:
+        base = source
+        if root is not None:
+            raise ValueError(
+                "`root` goes with a table alone; beside a folder, the table's paths are relative to the folder."
+            )
+    base = _absolute(base)
     if table is None:
         if species is not None or path is not None:
             raise ValueError(
@@ -273,14 +256,14 @@ def _unique_ids(ids: Iterable[str]) -> list[str]:
     """Ids of files; a repeated one gets '#2', '#3', ... so that selecting by id stays unambiguous."""
     ids = list(ids)
     taken, unique = set(ids), []
-    count: dict[str, int] = {}
+    numbers: dict[str, Iterator[int]] = {}
     for text in ids:
-        free, n = text, count.get(text, 0) + 1
-        while n > 1 and free in taken:
-            free = f"{text}#{n}"
-            n += free in taken
-        count[text] = n
-        taken.add(free)
+        free = text
+        if text in numbers:
+            free = next(name for n in numbers[text] if (name := f"{text}#{n}") not in taken)
+            taken.add(free)
+        else:
+            numbers[text] = count(2)
         unique.append(free)
     return unique
 
@@ -310,25 +293,18 @@ def _variable(values: np.ndarray | list[str]) -> xr.Variable:
     return text_variable(values) if values.dtype == object else xr.Variable("image", values)
 
 
-def _look_at_all(paths: list[str], check: str, max_pixels: int, progress: bool) -> dict[str, np.ndarray]:
+def _look_at_all(paths: list[str], check: str, max_pixels: int, progress: bool) -> dict[str, Any]:
     """What was found in each file, as columns; the checksum only where all of it is read."""
-    count = len(paths)
-    columns = {"width": np.zeros(count, np.int64), "height": np.zeros(count, np.int64)}
-    texts = ("status", "fingerprint", "sha256") if check == "decode" else ("status", "fingerprint")
-    columns |= {name: np.empty(count, object) for name in texts}
 
     def examine(path: str) -> dict[str, Any]:
         found = _look(path, check, max_pixels)._asdict() | {"fingerprint": fingerprint(path)}
         return found | {"sha256": checksum(path)} if check == "decode" else found
 
-    with quiet_pillow(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        parts = (paths[s : s + _AHEAD] for s in range(0, len(paths), _AHEAD))  # a future weighs more than its answer
-        found = (row for part in parts for row in pool.map(examine, part))
-        bar = tqdm(found, "looking at photos", count, unit="photo", disable=not progress, delay=1)
-        for i, row in enumerate(bar):
-            for name, value in row.items():
-                columns[name][i] = value
-    return columns
+    with quiet_pillow(), ThreadPool(min(8, os.cpu_count() or 1)) as pool:
+        found = pool.imap(examine, paths, _AT_ONCE)
+        rows = list(tqdm(found, "looking at photos", len(paths), unit="photo", disable=not progress, delay=1))
+    sizes = {name: np.array([row.pop(name) for row in rows], np.int64) for name in ("width", "height")}
+    return sizes | {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _look(path: str, check: str, max_pixels: int) -> Look:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +53,23 @@ def positions(labels: Iterable[object], names: Iterable[object]) -> np.ndarray:
     return np.array([place.get(str(label), -1) for label in labels], np.int64)
 
 
+def class_sums(values: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+    """Sums (class, ...) of the rows (photo, ...) of each class 0, 1, ..., `count` - 1; -1 is none."""
+    at = np.flatnonzero(classes >= 0)
+    return csr_array((np.ones(len(at)), (classes[at], at)), (count, len(values))) @ values
+
+
+def class_means(values: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+    """Mean rows (class, ...) as `class_sums` adds them; NaN where a class has none."""
+    photos = np.bincount(classes[classes >= 0], minlength=count)
+    return mean(class_sums(values, classes, count), photos[:, None])
+
+
+def mean(total: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """Total by number, NaN where the number is 0."""
+    return np.divide(total, number, out=np.full(np.shape(total), np.nan), where=number > 0)
+
+
 def need_two_species(labels: np.ndarray) -> None:
     """Raise ValueError unless the labels, "" left out, name at least two species."""
     names, count = counted(labels[labels != ""])
@@ -60,6 +78,5 @@ def need_two_species(labels: np.ndarray) -> None:
     found = f"only {str(names[0])!r} ({count[0]} photos)" if len(names) else "no photo with a species name"
     raise ValueError(
         f"A species head compares at least two species. Got {found} instead: add photos of its look-alikes, or "
-        "explain the "
-        "network's own classes with analyze(..., head='model')."
+        "explain the network's own classes with analyze(..., head='model')."
     )

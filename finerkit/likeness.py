@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
 from scipy.special import softmax
 
-from finerkit.blocks import row_blocks
-from finerkit.labels import positions, usable_labels
+from finerkit.labels import class_sums, mean, positions, usable_labels
 from finerkit.mistakes import Answers, count_answers
 from finerkit.names import resolve
 
@@ -26,6 +27,9 @@ RANKS = (
     "subgenus", "species_group", "breed_group",
 )  # fmt: skip
 
+#: Logits that are read at once.
+_AT_ONCE = 2**24
+
 
 def cosine_rows(vectors: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Cosine of vectors (species, feature), centred over species, with those of the targets: (target, species)."""
@@ -38,56 +42,47 @@ def cosine_rows(vectors: np.ndarray, targets: np.ndarray) -> np.ndarray:
 def logit_rows(study: xr.DataTree, names: list[str], targets: np.ndarray) -> np.ndarray:
     """Minus the mean absolute difference of logits to the target's, over its photos: (target, species)."""
     total, number = np.zeros((2, len(targets), len(names)))
-    row = {int(target): i for i, target in enumerate(targets)}
+    row = _rows(names, targets)
     for classes, logits in _logit_blocks(study, names, targets):
-        for c in np.unique(classes):
-            apart = np.abs(logits[classes == c] - logits[classes == c][:, [c]])
-            total[row[c]] -= np.nansum(apart, 0)
-            number[row[c]] += np.isfinite(apart).sum(0)
-    return _mean(total, number)
+        apart = np.abs(logits - logits[np.arange(len(logits)), classes][:, None])
+        total -= class_sums(np.nan_to_num(apart), row[classes], len(targets))
+        number += class_sums(np.isfinite(apart), row[classes], len(targets))
+    return mean(total, number)
 
 
 def confusion_rows(study: xr.DataTree, names: list[str], targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean probability of being taken for each other, and mistakes counted, both ways: (target, species) each."""
     given, givers = np.zeros((2, len(targets), len(names)))  # by the targets' photos to all species
     received, receivers = np.zeros((2, len(names), len(targets)))  # by all species' photos to the targets
-    row = np.full(len(names), -1)
-    row[targets] = np.arange(len(targets))
+    row = _rows(names, targets)
     for classes, logits in _logit_blocks(study, names):
         known = ~np.isnan(logits)  # a head that does not know a species cannot take a photo for it
         probability = softmax(np.where(known, logits, -np.inf), axis=1)
-        mine = row[classes] >= 0
-        np.add.at(given, row[classes[mine]], probability[mine])
-        np.add.at(givers, row[classes[mine]], known[mine])
-        np.add.at(received, classes, probability[:, targets])
-        np.add.at(receivers, classes, known[:, targets])
-    both = np.stack([_mean(given, givers), _mean(received, receivers).T])
-    seen = (~np.isnan(both)).sum(0)
-    return _mean(np.nansum(both, 0), seen), _mistakes(study, names, targets)
+        given += class_sums(probability, row[classes], len(targets))
+        givers += class_sums(known, row[classes], len(targets))
+        received += class_sums(probability[:, targets], classes, len(names))
+        receivers += class_sums(known[:, targets], classes, len(names))
+    both = np.stack([mean(given, givers), mean(received, receivers).T])
+    return mean(np.nansum(both, 0), (~np.isnan(both)).sum(0)), _mistakes(study, names, targets)
+
+
+def _rows(names: list[str], targets: np.ndarray) -> np.ndarray:
+    """Row (species,) of each target; -1 of others."""
+    row = np.full(len(names), -1)
+    row[targets] = np.arange(len(targets))
+    return row
 
 
 def _mistakes(study: xr.DataTree, names: list[str], targets: np.ndarray) -> np.ndarray:
-    own, taken, number, _ = taken_for(study, names)
-    counts = np.zeros((len(targets), len(names)), np.int64)
-    row = np.full(len(names), -1)
-    row[targets] = np.arange(len(targets))
-    for a, b in ((own, taken), (taken, own)):
-        wrong = (own != taken) & (row[a] >= 0)
-        np.add.at(counts, (row[a[wrong]], b[wrong]), number[wrong])
-    return counts
+    own, taken, number, count = taken_for(study, names)
+    one_way = csr_array((number * (own != taken), (own, taken)), (count, count))
+    return (one_way + one_way.T)[targets].toarray()
 
 
 def taken_for(study: xr.DataTree, names: list[str]) -> Answers:
     """Count what labelled photos were taken for, by position among the head's species."""
-    predictions = study["predictions"].to_dataset()
-    if "predicted" in predictions:
-        own, said = _classes(study, names), positions(predictions["predicted"].values, names)
-    else:
-        parts = [(c, np.nan_to_num(y, nan=-np.inf).argmax(1)) for c, y in _logit_blocks(study, names)]
-        own, said = (
-            (np.concatenate([np.zeros(0, np.int64), *p]) for p in zip(*parts, strict=True)) if parts else ([], [])
-        )
-    return count_answers(np.asarray(own, np.int64), np.asarray(said, np.int64), len(names))
+    said = positions(study["predictions"]["predicted"].values, names)
+    return count_answers(_classes(study, names), said, len(names))
 
 
 def taxonomy_rows(study: xr.DataTree, names: list[str], targets: np.ndarray, ranks: Iterable[str] | None) -> np.ndarray:
@@ -100,9 +95,8 @@ def taxonomy_rows(study: xr.DataTree, names: list[str], targets: np.ndarray, ran
         chosen = [resolve(r, list(columns.values()), "column") for r in ranks]
     if not chosen:
         raise ValueError(
-            "by='taxonomy' needs columns such as 'family' and 'genus' in the table given to fk.read_images; "
-            "this study has "
-            f"{', '.join(columns.values())}. Name others with ranks=[...], highest first."
+            "by='taxonomy' needs columns such as 'family' and 'genus' in the table given to fk.read_images; this study "
+            f"has {', '.join(columns.values())}. Name others with ranks=[...], highest first."
         )
     classes = _classes(study, names)
     shared, so_far = np.zeros((len(targets), len(names))), True
@@ -115,19 +109,14 @@ def taxonomy_rows(study: xr.DataTree, names: list[str], targets: np.ndarray, ran
     return np.where(known[targets][:, None] & known, shared / len(chosen), np.nan)
 
 
-def _usual(values: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+def _usual(values: np.ndarray, classes: np.ndarray, species: int) -> np.ndarray:
     """The most frequent value of each class, the first by name of equals; "" where it has none."""
-    there = (values != "") & (classes >= 0)
-    texts, codes = np.unique(values[there], return_inverse=True)
-    found = np.full(count, "", object)
-    pairs, number = np.unique(classes[there] * max(len(texts), 1) + codes, return_counts=True)
-    order = np.lexsort((-pairs, number))  # the most frequent last, and of equals the first by name
-    found[pairs[order] // max(len(texts), 1)] = texts[pairs[order] % max(len(texts), 1)]
+    photos = pd.DataFrame({"class": classes, "value": values})[(values != "") & (classes >= 0)]
+    count = photos.value_counts(sort=False).reset_index()
+    usual = count.sort_values(["count", "value"], ascending=[False, True]).drop_duplicates("class")
+    found = np.full(species, "", object)
+    found[usual["class"]] = usual["value"]
     return found
-
-
-def _mean(total: np.ndarray, number: np.ndarray) -> np.ndarray:
-    return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
 
 
 def _classes(study: xr.DataTree, names: list[str]) -> np.ndarray:
@@ -142,7 +131,8 @@ def _logit_blocks(
     classes = _classes(study, names)
     wanted = classes >= 0 if only is None else np.isin(classes, only)
     logit = study["predictions"].to_dataset()["logit"]
-    for at in row_blocks(np.flatnonzero(wanted), 2 * len(names)):
+    photos = np.flatnonzero(wanted)
+    for at in np.array_split(photos, 1 + len(photos) * len(names) // _AT_ONCE):
         block = logit.isel(image=at).values.astype(np.float64)
         known = ~np.isnan(block[np.arange(len(at)), classes[at]])
         yield classes[at][known], block[known]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from finerkit.labels import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from finerkit.labels import counted, mean
+from finerkit.names import listed
 
 #: Of fewer photos none may be recognised by bad luck (p > .05) even where half would be.
 _FEW = 5
@@ -45,8 +44,7 @@ class Answers(NamedTuple):
 
     def recall(self) -> np.ndarray:
         """Share (species,) of the photos that were recognised; NaN where there is no answer."""
-        judged = self.judged()
-        return np.divide(self.right(), judged, out=np.full(self.species, np.nan), where=judged > 0)
+        return mean(self.right(), self.judged())
 
     def accuracy(self) -> float:
         """Share of all photos that were recognised; NaN where there is no answer."""
@@ -58,11 +56,8 @@ class Answers(NamedTuple):
 
     def taken(self, own: np.ndarray, said: np.ndarray) -> np.ndarray:
         """Photos (question,) of the species at `own` that were taken for that at `said`."""
-        if not len(self.photos):
-            return np.zeros(len(own), np.int64)
-        known, asked = self.own * self.species + self.said, own * self.species + said
-        at = np.minimum(np.searchsorted(known, asked), len(known) - 1)
-        return np.where(known[at] == asked, self.photos[at], 0)
+        photos = pd.Series(self.photos, self.own * self.species + self.said)
+        return photos.reindex(own * self.species + said, fill_value=0).to_numpy()
 
 
 def count_answers(own: np.ndarray, said: np.ndarray, species: int) -> Answers:
@@ -110,11 +105,12 @@ def confused(answers: Answers) -> np.ndarray:
 
 def _rivals(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
     """Species that were mistaken, and for which most often: of equals, the first by position."""
-    wrong = answers.own != answers.said
-    own, said, photos = (part[wrong] for part in answers[:3])
-    order = np.lexsort((said, -photos, own))
-    own, first = np.unique(own[order], return_index=True)
-    return own, said[order][first]
+    mistakes = pd.DataFrame({"own": answers.own, "said": answers.said, "photos": answers.photos})
+    mistakes = mistakes[answers.own != answers.said].sort_values(
+        ["own", "photos", "said"], ascending=[True, False, True]
+    )
+    most = mistakes.drop_duplicates("own")
+    return most["own"].to_numpy(), most["said"].to_numpy()
 
 
 def name_confused(answers: Answers, names: np.ndarray) -> str:
@@ -146,9 +142,3 @@ def warn_few(labels: np.ndarray, folds: int) -> None:
             SpeciesWarning,
             stacklevel=6,  # who called `finerkit.analyze`
         )
-
-
-def listed(named: Iterable[str], count: int) -> str:
-    """Some names of so many."""
-    text = [str(name) for name in named]
-    return ", ".join(text) + (f" and {count - len(text)} more" if count > len(text) else "")

@@ -70,8 +70,7 @@ def suggestion(name: str, known: list[str]) -> str:
         return f"Did you mean {' or '.join(map(repr, near))}?"
     if not known:
         return "There are none."
-    shown = ", ".join(map(repr, known[:12]))
-    return f"Known: {shown}{f' and {len(known) - 12} more' if len(known) > 12 else ''}."
+    return f"Known: {listed(map(repr, known[:12]), len(known))}."
 
 
 def _abbreviated(name: str) -> str:
@@ -90,6 +89,12 @@ def choice(value: object, allowed: Iterable[str], parameter: str) -> str:
         f"{parameter} must be one of {', '.join(map(repr, allowed))}. Got {value!r} instead."
         + (f" Did you mean {near[0]!r}?" if near else "")
     )
+
+
+def listed(named: Iterable[object], count: int, separator: str = ", ") -> str:
+    """Write some names of so many: "a, b and 3 more"."""
+    texts = [str(name) for name in named]
+    return separator.join(texts) + (f" and {count - len(texts)} more" if count > len(texts) else "")
 
 
 def slug(text: str, limit: int = 60) -> str:

@@ -1,8 +1,9 @@
-"""Make ``/species`` and ``/predictions`` of a study: what heads say of its photos, block by block."""
+"""Make ``/species`` and ``/predictions`` of a study: what heads say of its photos, chunk by chunk."""
 
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,6 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from finerkit import store as disk
-from finerkit.blocks import row_blocks
 from finerkit.folds import judgeable, split, together, warn_crowd, warn_unjudged
 from finerkit.labels import counted, need_two_species, positions, usable_labels
 from finerkit.likeness import taken_for
@@ -19,11 +19,10 @@ from finerkit.pairs import text_variable
 from finerkit.species import Head, constant_features, fit_head, held_out_heads, prototypes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import zarr
 
-    from finerkit.blocks import Embedding
     from finerkit.places import Place
 
 #: Logits per chunk on disk: 1 MB.
@@ -42,7 +41,7 @@ class Judgement(NamedTuple):
 
 
 def trained(
-    embedding: Embedding,
+    embedding: np.ndarray,
     images: xr.Dataset,
     kind: str,
     *,
@@ -78,7 +77,7 @@ def trained(
     Judgement
         ``prototype``, ``weight``, ``bias``, ``n_photos`` over dim ``species``. Logits of labelled photos are those of
         heads that had not seen them; NaN for species that such a head does not know. Attrs: ``constant_features``, how
-        many are the same in all these photos; ``fitted_in``, "memory" or "blocks".
+        many are the same in all these photos.
 
     Raises
     ------
@@ -101,33 +100,37 @@ def trained(
     warn_crowd(images, groups, belonging, rows)
     warn_unjudged(labels[rows], judged)
     warn_few(labels[rows][np.isin(labels[rows], labels[rows][judged])], folds)
-    work = len(rows) * embedding.shape[1] * len(counted(labels[rows])[0])
-    with _bar(folds + 1, progress, long=kind == "linear" and work > _LONG) as bar:
-        head = fit_head(embedding, labels[rows], kind, C, rows)
+    known, names = embedding[rows], labels[rows]
+    work = known.size * len(counted(names)[0])
+    delay = 0 if kind == "linear" and work > _LONG else 2  # the bar cannot appear while a head is being fitted
+    with tqdm(total=folds + 1, desc="fitting the species head", unit="fit", delay=delay, disable=not progress) as bar:
+        head = fit_head(known, names, kind, C)
         bar.update()
         judges = []
-        start = Head(head.species, head.weight.astype(np.float32), head.bias.astype(np.float32))  # as it is stored
-        for _, judge in held_out_heads(embedding, labels[rows], fold[rows], kind, C, rows, start):
+        for _, judge in held_out_heads(known, names, fold[rows], kind, C):
             judges.append(judge)
             bar.update()
-    species = _table(head.species, embedding, labels)
-    species["weight"] = (("species", "feature"), head.weight.astype(np.float32), {"units": "logit per feature"})
-    species["bias"] = ("species", head.bias.astype(np.float32), {"units": "logit"})
+    species = _with_head(_table(head.species, embedding, labels), head.weight, head.bias)
     species.attrs = {
         "head": kind, "cross_validated": 1, "folds": folds, "groups": ", ".join(groups), "seed": seed, "C": C,
-        "constant_features": constant_features(embedding, rows), "fitted_in": head.fitted_in,
+        "constant_features": constant_features(known),
     }  # fmt: skip
-    return Judgement(species, _Unseen(embedding, head, judges, np.where(labels == "", len(judges), fold)), fold)
+    judge = np.where(labels == "", len(judges), fold)
+    return Judgement(species, partial(_unseen_logits, embedding, [*judges, head], judge), fold)
 
 
-def _bar(fits: int, progress: bool, *, long: bool) -> tqdm:
-    """A bar that quick work never shows; it cannot appear while a head is being fitted, so long work shows it first."""
-    delay = 0 if long else 2
-    return tqdm(total=fits, desc="fitting the species head", unit="fit", delay=delay, disable=not progress)
+def _unseen_logits(embedding: np.ndarray, heads: list[Head], judge: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Logits of the photos at some positions, each by one of the heads (``judge``, -1: none), the last knows most."""
+    everyone = heads[-1].species
+    logits = np.full((len(at), len(everyone)), np.nan)
+    for i in np.unique(judge[at][judge[at] >= 0]):
+        mine, columns = np.flatnonzero(judge[at] == i), np.searchsorted(everyone, heads[i].species)
+        logits[np.ix_(mine, columns)] = heads[i].logits(embedding[at[mine]])
+    return logits
 
 
 def own(
-    embedding: Embedding,
+    embedding: np.ndarray,
     images: xr.Dataset,
     classes: tuple[str, ...],
     linear: tuple[np.ndarray, np.ndarray] | None,
@@ -154,30 +157,10 @@ def own(
     if linear is None:
         return Judgement(species, lambda at: own_logit[at[0] : at[-1] + 1], none)
     head = Head(names, *(part.astype(np.float64) for part in linear))
-    species["weight"] = (("species", "feature"), linear[0], {"units": "logit per feature"})
-    species["bias"] = ("species", linear[1], {"units": "logit"})
-    return Judgement(species, lambda at: head.logits(embedding[at]), none)
+    return Judgement(_with_head(species, *linear), lambda at: head.logits(embedding[at]), none)
 
 
-class _Unseen:
-    """Logits by heads that have not seen the photo: those of cross-validation where it was labelled."""
-
-    def __init__(self, embedding: Embedding, head: Head, judges: list[Head], judge: np.ndarray) -> None:
-        """`judge` (image,) says which of `judges`; their number for the `head` itself, -1 for nobody."""
-        self._embedding, self._judge = embedding, judge
-        self._judges = [(j, np.searchsorted(head.species, j.species)) for j in (*judges, head)]
-
-    def __call__(self, at: np.ndarray) -> np.ndarray:
-        block, judge = self._embedding[at], self._judge[at]
-        head, everyone = self._judges[-1]
-        logits = np.full((len(at), len(everyone)), np.nan, head.weight.dtype)
-        for i in np.unique(judge[judge >= 0]):
-            mine, (head, columns) = np.flatnonzero(judge == i), self._judges[i]
-            logits[np.ix_(mine, columns)] = head.logits(block[mine])
-        return logits
-
-
-def _table(names: np.ndarray, embedding: Embedding, labels: np.ndarray) -> xr.Dataset:
+def _table(names: np.ndarray, embedding: np.ndarray, labels: np.ndarray) -> xr.Dataset:
     mean, count = prototypes(embedding, labels, names)
     return xr.Dataset(
         {"prototype": (("species", "feature"), mean.astype(np.float32)), "n_photos": ("species", count)},
@@ -185,15 +168,9 @@ def _table(names: np.ndarray, embedding: Embedding, labels: np.ndarray) -> xr.Da
     )
 
 
-def trained_tables(
-    embedding: np.ndarray, images: xr.Dataset, kind: str, **options: Any
-) -> tuple[xr.Dataset, xr.Dataset]:
-    """``/species`` and ``/predictions`` in memory; parameters as for `trained`."""
-    judged = trained(embedding, images, kind, **options)
-    parts: list[np.ndarray] = []
-    species, summary = _predicted(judged, images, lambda _, logits: parts.append(logits), len(images["image"]))
-    logit = (("image", "species"), np.concatenate(parts), {"units": "logit"})
-    return species, summary.assign(logit=logit)
+def _with_head(species: xr.Dataset, weight: np.ndarray, bias: np.ndarray) -> xr.Dataset:
+    weights = ("species", "feature"), weight.astype(np.float32), {"units": "logit per feature"}
+    return species.assign(weight=weights, bias=("species", bias.astype(np.float32), {"units": "logit"}))
 
 
 def write_tables(
@@ -236,12 +213,14 @@ def _predicted(
     labels, names = usable_labels(images), judged.species["species"].values
     own = positions(labels, names)
     predicted = np.array([""] * len(labels), object)
-    for at, logits in _parts(judged, len(labels), rows):
+    for start in range(0, len(labels), rows):
+        at = np.arange(start, min(start + rows, len(labels)))
+        logits = judged.logits(at)
         certain = ~np.isnan(logits).all(1)
         labelled = np.flatnonzero(own[at] >= 0)
         certain[labelled] &= ~np.isnan(logits[labelled, own[at[labelled]]])  # else the right answer was not on offer
         predicted[at[certain]] = names[np.nanargmax(logits[certain], 1)]
-        put(int(at[0]), logits.astype(np.float32))
+        put(start, logits.astype(np.float32))
     species = _with_recall(judged.species, own, predicted)
     coords = {"image": text_variable(images["image"].values), "species": names}
     about = {"comment": "head of cross-validation that judged the photo, which it had not seen; -1: none"}
@@ -258,11 +237,3 @@ def _with_recall(species: xr.Dataset, own: np.ndarray, predicted: np.ndarray) ->
     about = {"units": "1", "comment": "share of the photos recognised by heads that had not seen them"}
     recall = ("species", answers.recall().astype(np.float32), about)
     return species.assign(recall=recall).assign_attrs(accuracy=answers.accuracy(), chance_level=answers.commonest())
-
-
-def _parts(judged: Judgement, count: int, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Logits of all photos in parts of `rows`, which are judged in smaller blocks."""
-    features, species = judged.species.sizes["feature"], judged.species.sizes["species"]
-    for start in range(0, count, rows):
-        part = np.arange(start, min(start + rows, count))
-        yield part, np.concatenate([judged.logits(at) for at in row_blocks(part, features, 2 * species)])

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from finerkit.checks import whole
+from finerkit.labels import positions
 from finerkit.likeness import confusion_rows, cosine_rows, logit_rows, taken_for, taxonomy_rows
 from finerkit.names import choice, resolve
 from finerkit.study import as_study
@@ -67,8 +69,8 @@ def similar_species(
     """
     study = as_study(study)
     choice(by, MEASURES, "by")
-    if k is not None and (not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1):
-        raise ValueError(f"k must be an int in the range [1, inf), or None. Got {k!r} instead.")
+    if k is not None:
+        whole(k, "k", hint="Or None, for all.")
     names = head_species(study)
     if target is None:
         return similarity_rows(study, by, names, ranks)
@@ -87,8 +89,7 @@ def similarity_rows(
 ) -> xr.DataArray:
     """Similarities of some species to all: (target, species), exactly spelled; see `similar_species`."""
     names = head_species(study)
-    place = {name: i for i, name in enumerate(names)}
-    at = np.array([place[t] for t in targets], np.int64)
+    at = positions(targets, names)
     coords: dict[str, object] = {}
     if by == "embedding":
         matrix = cosine_rows(study["species"]["prototype"].values, at)

@@ -9,15 +9,13 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from finerkit.blocks import class_means, fits, moments
-from finerkit.labels import coded, positions, usable_labels
+from finerkit.labels import class_means, coded, positions, usable_labels
+from finerkit.softmax import fit_softmax
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import xarray as xr
-
-    from finerkit.blocks import Embedding
 
 HEADS = ("linear", "nearest_mean", "model")
 
@@ -27,12 +25,10 @@ _TOLERANCE = 1e-7
 
 _MOST_STEPS = 200
 
-#: Photos x features x species up to which scikit-learn is the quicker: at 10,000 x 1,280 x 20 it takes 6 s and a fit in
-#: blocks 5 s, at x 50 21 s and 5 s, at x 200 81 s and 16 s.
-_QUICK = 2**28
 
-#: Numbers of a head (species x features) above which it is kept in float32.
-_LARGE_HEAD = 2**22
+#: Photos x features x species up to which heads are fitted by scikit-learn; at 10,000 x 1,280 x 500 it takes many times
+#: as long as `fit_softmax`, at 20,000 x 256 x 50 about as long.
+_QUICK = 2**28
 
 
 class Head(NamedTuple):
@@ -41,95 +37,52 @@ class Head(NamedTuple):
     species: np.ndarray  # (species,) names
     weight: np.ndarray  # (species, feature)
     bias: np.ndarray  # (species,)
-    fitted_in: str = "blocks"  # or "memory", by scikit-learn
 
     def logits(self, embedding: np.ndarray) -> np.ndarray:
         """Logits (image, species) of embeddings (image, feature)."""
         return embedding.astype(self.weight.dtype) @ self.weight.T + self.bias
 
 
-def fit_head(
-    embedding: Embedding,
-    labels: np.ndarray,
-    kind: str = "linear",
-    C: float = 1.0,
-    rows: np.ndarray | None = None,
-    start: Head | None = None,
-) -> Head:
+def fit_head(embedding: np.ndarray, labels: np.ndarray, kind: str = "linear", C: float = 1.0) -> Head:
     """Fit a head for the species in `labels`.
 
     Both kinds work on standardised embeddings (zero mean; divided by the standard deviation or the median feature's,
     whichever is larger) and are folded back to raw ones, so that they act directly on features:
 
     - "linear": multinomial logistic regression with an L2 penalty of strength ``1 / C``, by scikit-learn; where that
-      would take more than `finerkit.blocks.MEMORY`, or long, by `finerkit.softmax`, in blocks. Unless the head has
-      more than 65,536 weights, logits of both are within half a percent of their spread of the optimum's;
+      would take long, by `finerkit.softmax`. Logits of both are within half a percent of their spread of the optimum's;
     - "nearest_mean": no training; with standardised ``z`` and class means ``m_k`` the logit is
       ``(z . m_k - |m_k|^2 / 2) / sqrt(feature)``, which orders classes by distance to their means.
 
     Parameters
     ----------
     embedding
-        (image, feature), finite; in memory or a `finerkit.blocks.Spool`.
+        (image, feature), finite.
     labels
         (image,) names, at least two different ones.
     kind
         "linear" or "nearest_mean".
     C
         Inverse strength of the penalty.
-    rows
-        Ascending positions of the photos to learn from; `labels` are theirs. Default: all.
-    start
-        A head of about the same photos, from which a fit in blocks sets out: it gets there in fewer passes.
 
     Returns
     -------
     Head
-        Species in alphabetical order; in float64, very large heads in float32.
+        Species in alphabetical order; in float64.
     """
-    rows = np.arange(len(labels)) if rows is None else rows
     species, classes = coded(labels)
-    mean, scale = moments(embedding, rows)
-    scale = _divisors(mean, scale)
-    features = len(mean)
-    in_memory = kind == "linear" and _in_memory(len(rows), features, len(species))
-    if kind == "nearest_mean":
-        means = (class_means(embedding, rows, classes, len(species)) - mean) / scale
-        weight, bias = means / np.sqrt(features), -(means**2).sum(1) / 2 / np.sqrt(features)
-    elif in_memory:
-        weight, bias = _logistic(_standardised(embedding, rows, mean, scale), classes, C)
-    else:
-        from finerkit.softmax import Problem, fit_softmax
-
-        begun = None if start is None else _begun(start, species, mean, scale)
-        weight, bias = fit_softmax(Problem(embedding, rows, classes, mean, scale, C, begun))
-    dtype = np.float32 if weight.size > _LARGE_HEAD else np.float64
-    raw = (weight / scale).astype(dtype)
-    return Head(species, raw, (bias - raw @ mean).astype(dtype), "memory" if in_memory else "blocks")
-
-
-def _begun(start: Head, species: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight and bias of a head for some of its species, for embeddings that are standardised otherwise."""
-    raw = start.weight[np.searchsorted(start.species, species)].astype(np.float64)
-    bias = start.bias[np.searchsorted(start.species, species)] + raw @ mean
-    return np.where(np.isfinite(scale), raw * np.where(np.isfinite(scale), scale, 0), 0), bias
-
-
-def _in_memory(photos: int, features: int, species: int) -> bool:
-    return photos * features * species <= _QUICK and fits(_numbers(photos, features, species))
-
-
-def _numbers(photos: int, features: int, species: int) -> int:
-    """Numbers in float64 that `_logistic` holds at its peak, as measured: embeddings, logits and weights."""
-    copies = 3 if species == 2 or photos < features else 2
-    return copies * photos * features + 5 * photos * species + 8 * species * features
-
-
-def _standardised(embedding: Embedding, rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    Z = embedding[rows].astype(np.float64)
+    Z = embedding.astype(np.float64)
+    mean, deviation = Z.mean(0), Z.std(0)
+    scale = _divisors(mean, deviation)
     Z -= mean
     Z /= scale
-    return Z
+    if kind == "nearest_mean":
+        means = class_means(Z, classes, len(species))
+        weight, bias = means / np.sqrt(len(mean)), -(means**2).sum(1) / 2 / np.sqrt(len(mean))
+    else:
+        weight, bias = _logistic(Z, classes, C)
+    weight = weight / scale
+    return Head(species, weight, bias - weight @ mean)
 
 
 def _divisors(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
@@ -140,18 +93,15 @@ def _divisors(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     rendered ones, cross-validated log loss fell from .031 to .029, from .225 to .194 and from .561 to .514.
     Features that are constant, but for rounding, are left out (infinity).
     """
-    varies = _varies(mean, deviation)
+    varies = deviation > 1e-6 * (np.abs(mean) + 1e-12)
     floor = np.median(deviation[varies]) if varies.any() else 0.0
     return np.where(varies, np.maximum(deviation, floor), np.inf)
 
 
-def _varies(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    return deviation > 1e-6 * (np.abs(mean) + 1e-12)
-
-
-def constant_features(embedding: Embedding, rows: np.ndarray) -> int:
-    """Count the features that are the same, but for rounding, in all photos at `rows`; heads leave them out."""
-    return int((~_varies(*moments(embedding, rows))).sum())
+def constant_features(embedding: np.ndarray) -> int:
+    """Count the features that are the same, but for rounding, in all photos; heads leave them out."""
+    mean, deviation = embedding.mean(0, dtype=np.float64), embedding.std(0, dtype=np.float64)
+    return int(np.isinf(_divisors(mean, deviation)).sum())
 
 
 def _logistic(Z: np.ndarray, classes: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray]:
@@ -162,40 +112,39 @@ def _logistic(Z: np.ndarray, classes: np.ndarray, C: float) -> tuple[np.ndarray,
     if len(Z) < Z.shape[1]:
         turn, Z = np.linalg.qr(Z.T)
         Z = np.ascontiguousarray(Z.T)
-    two = classes.max() == 1
-    # For two species scikit-learn fits their difference alone, whose square is twice the sum of the two halves'.
+    quick = Z.size * (classes.max() + 1) <= _QUICK
+    weight, bias, settled = (_by_scikit_learn if quick else fit_softmax)(Z, classes, C)
+    if not settled:
+        warnings.warn(
+            "The species head did not converge; its logits may be off. Try head='nearest_mean', or a smaller C.",
+            stacklevel=4,
+        )
+    return weight if turn is None else weight @ turn.T, bias
+
+
+def _by_scikit_learn(Z: np.ndarray, classes: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray, bool]:
+    """As `fit_softmax`, and as exact as rounding lets it."""
+    two = classes.max() == 1  # scikit-learn then fits their difference alone, whose square is twice the halves' sum
     fit = LogisticRegression(
         C=2 * C if two else C, tol=_TOLERANCE / max(1, C), solver="newton-cg", max_iter=_MOST_STEPS
     )
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        fitted = fit.fit(Z, classes)
-    if any(issubclass(w.category, ConvergenceWarning) or "Line Search" in str(w.message) for w in said):
-        warnings.warn(
-            f"The species head did not converge in {_MOST_STEPS} steps; its logits may be off. Try "
-            "head='nearest_mean', or a smaller C.",
-            stacklevel=4,
-        )
-    weight, bias = fitted.coef_, fitted.intercept_
+        weight, bias = fit.fit(Z, classes).coef_, fit.intercept_
+    settled = not any(issubclass(w.category, ConvergenceWarning) or "Line Search" in str(w.message) for w in said)
     if two:
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-    return weight if turn is None else weight @ turn.T, bias
+    return weight, bias, settled
 
 
 def held_out_heads(
-    embedding: Embedding,
-    labels: np.ndarray,
-    fold: np.ndarray,
-    kind: str = "linear",
-    C: float = 1.0,
-    rows: np.ndarray | None = None,
-    start: Head | None = None,
+    embedding: np.ndarray, labels: np.ndarray, fold: np.ndarray, kind: str = "linear", C: float = 1.0
 ) -> Iterator[tuple[int, Head]]:
     """Fit the heads of cross-validation.
 
     Parameters
     ----------
-    embedding, labels, kind, C, rows, start
+    embedding, labels, kind, C
         See `fit_head`.
     fold
         (image,) of each label, from `finerkit.folds.split`.
@@ -207,10 +156,9 @@ def held_out_heads(
     head : Head
         Fitted on the photos of all other folds; species that are absent from them are absent from it.
     """
-    rows = np.arange(len(labels)) if rows is None else rows
     for i in range(fold.max(initial=-1) + 1):
         train = fold != i
-        yield i, fit_head(embedding, labels[train], kind, C, rows[train], start)
+        yield i, fit_head(embedding[train], labels[train], kind, C)
 
 
 def held_out_heads_of(study: xr.DataTree) -> Iterator[tuple[np.ndarray, Head]]:
@@ -246,15 +194,11 @@ def held_out_heads_of(study: xr.DataTree) -> Iterator[tuple[np.ndarray, Head]]:
     stored = study["features"].to_dataset()["embedding"]
     embedding = stored.isel(image=stored.indexes["image"].get_indexer(ids)).values
     fold = study["predictions"]["fold"].values[known]
-    table = study["species"].to_dataset()
-    start = Head(*(table[name].values for name in ("species", "weight", "bias"))) if "weight" in table else None
-    for i, head in held_out_heads(embedding, labels[known], fold, attrs["head"], float(attrs["C"]), start=start):
+    for i, head in held_out_heads(embedding, labels[known], fold, attrs["head"], float(attrs["C"])):
         yield ids[fold == i], head
 
 
-def prototypes(embedding: Embedding, labels: np.ndarray, species: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def prototypes(embedding: np.ndarray, labels: np.ndarray, species: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean embedding (species, feature), NaN where a species has no photo, and number of photos (species,)."""
     classes = positions(labels, species)
-    rows = np.flatnonzero(classes >= 0)
-    mean = class_means(embedding, rows, classes[rows], len(species))
-    return mean, np.bincount(classes[rows], minlength=len(species))
+    return class_means(embedding, classes, len(species)), np.bincount(classes[classes >= 0], minlength=len(species))

@@ -51,7 +51,9 @@ def species_study(folder, pairs=PAIRS, photos=5, hostile=False, seed=0):
     )
     image = {"image": np.array(ids, object)}
     predictions = xr.Dataset(
-        {"logit": (("image", "species"), logit)}, image | {"species": known}, {"cross_validated": True}
+        {"logit": (("image", "species"), logit), "predicted": ("image", known[logit.argmax(1)])},
+        image | {"species": known},
+        {"cross_validated": True},
     )
     return xr.DataTree.from_dict(
         {

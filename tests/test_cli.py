@@ -67,7 +67,7 @@ def test_wrong_input_is_one_line(store, capsys):
     with pytest.raises(ValueError, match="Rubra quadrate"):
         main(["--debug", "compare", str(store), "Rubra quadrate"])
     assert main(["demo", "--photos", "2"]) == 2
-    assert "--photos must be in the range [5, inf)" in capsys.readouterr().err
+    assert "--photos must be an int in the range [5, inf). Got 2 instead." in capsys.readouterr().err
 
 
 def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):

@@ -60,7 +60,7 @@ def check(entries):
     assert all(isinstance(x, str) for v in columns.values() if v.dtype == object for x in v)
 
 
-@settings(COMMON, max_examples=200)
+@settings(COMMON, max_examples=60)
 @given(st.sampled_from(["csv", "tsv", "txt", "parquet"]), st.binary(max_size=200))
 @example("csv", b"file,species\n\xff,A\n")
 @example("csv", b'file,species\n"1.png,A\n')
@@ -72,7 +72,7 @@ def test_any_bytes(tmp_path, ending, content):
     check(outcome(tmp_path, f"t.{ending}", content))
 
 
-@settings(COMMON, max_examples=300)
+@settings(COMMON, max_examples=100)
 @given(
     st.sampled_from(HEADERS),
     st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=5),
@@ -85,7 +85,7 @@ def test_text_that_looks_like_a_table(tmp_path, header, rows, separator, end, en
     check(outcome(tmp_path, "t.csv", text.encode(encoding, "replace")))
 
 
-@settings(COMMON, max_examples=150)
+@settings(COMMON, max_examples=50)
 @given(st.lists(st.text(max_size=12), max_size=6), st.integers(0, 3))
 def test_any_column_names(tmp_path, names, rows):
     frame = pd.DataFrame([[f"{i}"] * (len(names) + 2) for i in range(rows)], columns=["file", "species", *names])
@@ -107,7 +107,7 @@ def test_columns_with_names_that_no_folder_can_have_are_stored(tmp_path):
     assert [back[n].item() for n in columns] == list(range(len(names)))
 
 
-@settings(COMMON, max_examples=150)
+@settings(COMMON, max_examples=50)
 @given(st.data())
 def test_parquet_with_flipped_bytes(tmp_path, data):
     frame = pd.DataFrame({"file": ["1.png", "2.png"], "species": ["A", None], "n": [1, 2], "day": pd.NaT})

@@ -111,5 +111,5 @@ def test_tutorials_are_found_in_a_wheel_and_in_a_checkout(tmp_path, monkeypatch)
 
 def test_wheel_and_sdist_hold_the_tutorials():
     targets = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
-    assert targets["wheel"]["force-include"] == {"notebooks": "finerkit/notebooks"}
+    assert targets["wheel"]["force-include"]["notebooks"] == "finerkit/notebooks"
     assert "notebooks" in targets["sdist"]["include"]

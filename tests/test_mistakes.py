@@ -219,7 +219,7 @@ def test_a_study_interrupted_while_its_head_is_fitted_goes_on_from_its_features(
     from samples import write_photos
 
     images = fk.read_images(write_photos(tmp_path / "photos"), progress=False)
-    model = fk.load_model("resnet18", 32, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", 32, "cpu", pretrained=False)
 
     def impatient(*_args):
         raise KeyboardInterrupt

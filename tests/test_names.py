@@ -1,6 +1,5 @@
 """Names as people type them."""
 
-import difflib
 import re
 import unicodedata
 
@@ -80,7 +79,7 @@ def test_names_are_text(typed):
 
 
 @given(st.lists(WORDS, max_size=6), WORDS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_resolve_finds_a_known_name_or_says_why_not(known, typed):
     same = {k for k in known if fold(k) == fold(typed)}
     if typed in known:
@@ -93,21 +92,11 @@ def test_resolve_finds_a_known_name_or_says_why_not(known, typed):
 
 
 @given(st.lists(WORDS.filter(fold), min_size=1, max_size=6, unique_by=fold), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_known_names_are_found_in_any_dress(known, data):
     name = data.draw(st.sampled_from(known))
     dress = data.draw(st.sampled_from([lambda n: f" {n}\t", lambda n: unicodedata.normalize("NFD", n)]))
     assert resolve(dress(name), known) == name
-
-
-@given(st.lists(st.text("abcdef ", min_size=1, max_size=12), min_size=1, max_size=15), st.text("abcdef .", max_size=12))
-@settings(max_examples=150, deadline=None)
-def test_suggestions_are_known_names_and_include_the_nearest(known, typed):
-    message = suggestion(typed, known)
-    assert any(repr(k) in message for k in known)
-    near = difflib.get_close_matches(fold(typed), [fold(k) for k in known], n=1, cutoff=0.9)
-    if near:
-        assert message.startswith("Did you mean ")
 
 
 @pytest.mark.parametrize("text", ["Heliconius erato", "H. erato", "x", "a-b.c"])
@@ -144,7 +133,7 @@ def test_a_slug_cut_short_does_not_end_in_a_dot():
 
 
 @given(st.text(max_size=200), st.integers(1, 80))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_slugs_are_safe_as_file_and_group_names(text, limit):
     name = slug(text, limit)
     assert name

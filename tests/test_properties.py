@@ -26,7 +26,7 @@ SEEDS = st.integers(0, 10**6)
 # --- geometry ---
 
 
-@settings(COMMON, max_examples=80)
+@settings(COMMON, max_examples=30)
 @given(
     st.integers(20, 150),
     st.integers(20, 150),
@@ -66,7 +66,7 @@ def test_a_point_on_the_photo_is_in_the_cell_that_lights_up(
 # --- contrasts ---
 
 
-@settings(COMMON, max_examples=40)
+@settings(COMMON, max_examples=20)
 @given(SEEDS, STRENGTHS, STRENGTHS, st.floats(0, 1), OBJECTIVES)
 def test_contrasts_are_linear_in_the_strength(seed, a, b, share, objective):
     pair = make_pair(seed)
@@ -76,7 +76,7 @@ def test_contrasts_are_linear_in_the_strength(seed, a, b, share, objective):
     np.testing.assert_allclose(between, share * at_a + (1 - share) * at_b, atol=1e-4)
 
 
-@settings(COMMON, max_examples=40)
+@settings(COMMON, max_examples=20)
 @given(SEEDS, STRENGTHS, OBJECTIVES, st.integers(1, 6), st.tuples(st.integers(1, 6), st.integers(1, 6)))
 def test_cells_add_up_to_logits_without_their_biases(seed, strength, objective, references, grid):
     pair = make_pair(seed, references=tuple("bcdefg"[:references]), grid=grid)
@@ -87,7 +87,7 @@ def test_cells_add_up_to_logits_without_their_biases(seed, strength, objective, 
     np.testing.assert_allclose(total, expected, atol=2e-3)
 
 
-@settings(COMMON, max_examples=40)
+@settings(COMMON, max_examples=20)
 @given(SEEDS, OBJECTIVES, st.integers(1, 6), st.floats(0, 60))
 def test_weights_of_references_add_up_to_one(seed, objective, references, spread):
     pair = make_pair(seed, references=tuple("bcdefg"[:references]))
@@ -97,7 +97,7 @@ def test_weights_of_references_add_up_to_one(seed, objective, references, spread
         assert (weights >= 0).all()
 
 
-@settings(COMMON, max_examples=40)
+@settings(COMMON, max_examples=20)
 @given(SEEDS, STRENGTHS, OBJECTIVES, st.permutations(["b", "c", "d", "e"]), st.integers(1, 4), st.booleans())
 def test_any_subset_of_references_in_any_order(seed, strength, objective, order, count, relu):
     pair = make_pair(seed, references=("b", "c", "d", "e"))
@@ -122,7 +122,7 @@ COLUMNS = st.one_of(
 )
 
 
-@settings(COMMON, max_examples=40)
+@settings(COMMON, max_examples=20)
 @given(st.lists(st.tuples(TEXT, COLUMNS), max_size=4))
 def test_any_table_survives_a_store(tmp_path, columns):
     frame = pd.concat(

@@ -40,7 +40,8 @@ def study():
         },
         {"species": NAMES},
     )
-    predictions = xr.Dataset({"logit": (("image", "species"), logit)}, {"species": NAMES, "image": images.image})
+    answers = {"logit": (("image", "species"), logit), "predicted": ("image", np.array(NAMES, object)[logit.argmax(1)])}
+    predictions = xr.Dataset(answers, {"species": NAMES, "image": images.image})
     root = xr.Dataset(attrs={"study_id": "drawn", "network_id": "drawn", "head_id": "drawn"})
     return xr.DataTree.from_dict({"/": root, "images": images, "species": species, "predictions": predictions})
 
@@ -97,7 +98,7 @@ def test_names_are_forgiven_and_errors_help(study):
         ValueError, match="by must be one of 'embedding'.*Got 'embeding' instead. Did you mean 'embedding'"
     ):
         fk.similar_species(study, by="embeding")
-    with pytest.raises(ValueError, match=r"k must be an int in the range \[1, inf\), or None. Got 0"):
+    with pytest.raises(ValueError, match=r"k must be an int in the range \[1, inf\). Got 0 instead. Or None"):
         fk.similar_species(study, "Alba una", k=0)
     with pytest.raises(ValueError, match="no photo of 'Nemo visus'.*by='weights'"):
         fk.similar_species(study, "Nemo visus")
@@ -127,7 +128,9 @@ def unjudged(study):
     logit = study["predictions"].logit.values.copy()
     logit[8:, 2] = np.nan
     logit[1, 2] = np.nan
-    study["predictions"].dataset = study["predictions"].to_dataset().assign(logit=(("image", "species"), logit))
+    said = np.where(np.arange(12) < 8, study["predictions"].predicted.values, "")
+    changed = {"logit": (("image", "species"), logit), "predicted": ("image", said)}
+    study["predictions"].dataset = study["predictions"].to_dataset().assign(changed)
     return study
 
 

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import special
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from finerkit import blocks, species
+from finerkit import predictions, species
 from finerkit.folds import judgeable, split, together
 from finerkit.labels import coded, counted, usable_labels
 from finerkit.mistakes import SpeciesWarning
-from finerkit.predictions import trained_tables
 from finerkit.species import fit_head, held_out_heads_of, prototypes
 
 
@@ -34,16 +34,14 @@ def photos(y, status=None, **columns):
 
 
 def tables(X, y, status=None, kind="linear", columns=None, **options):
-    return trained_tables(X, photos(y, status, **columns or {}), kind, **options)
+    images, logits = photos(y, status, **columns or {}), []
+    judged = predictions.trained(X, images, kind, **options)
+    found, summary = predictions._predicted(judged, images, lambda _, logit: logits.append(logit), 7)
+    return found, summary.assign(logit=(("image", "species"), np.concatenate(logits)))
 
 
 def unseen_logits(X, y, **options):
     return tables(X, y, **options)[1]["logit"].values
-
-
-def softmax(z):
-    e = np.exp(z - z.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
 
 
 class FlooredScaler(StandardScaler):
@@ -64,7 +62,9 @@ def test_linear_head_is_logistic_regression_on_standardised_embeddings(counts):
     exact = LogisticRegression(C=C, tol=1e-10, max_iter=5000)
     peer = make_pipeline(FlooredScaler(), exact).fit(X.astype(np.float64), y)
     assert list(head.species) == list(peer.classes_)
-    np.testing.assert_allclose(softmax(head.logits(X)), peer.predict_proba(X.astype(np.float64)), atol=1e-5)
+    np.testing.assert_allclose(
+        special.softmax(head.logits(X), axis=1), peer.predict_proba(X.astype(np.float64)), atol=1e-5
+    )
     assert head.weight.shape == (len(counts), X.shape[1])
 
 
@@ -220,7 +220,7 @@ def test_classes_are_those_of_numpy():
     assert counted(labels)[1].tolist() == np.bincount(inverse).tolist()
 
 
-# --- the ways a head is fitted ---
+# --- where a fit ends ---
 
 
 def uneven(kinds, photos=90, features=200, seed=0):
@@ -239,7 +239,6 @@ def centred(logits):
 def exact_logits(X, y, C=1.0):
     """Of the softmax objective, minimised by SciPy's Newton method from its definition."""
     from scipy.optimize import minimize
-    from scipy.special import log_softmax
 
     Z = FlooredScaler().fit(X.astype(np.float64)).transform(X.astype(np.float64))
     own = (y[:, None] == np.unique(y)).astype(float)
@@ -247,7 +246,7 @@ def exact_logits(X, y, C=1.0):
 
     def loss(flat):
         weight = flat.reshape(kinds, -1)
-        log_p = log_softmax(Z @ weight[:, :-1].T + weight[:, -1], axis=1)
+        log_p = special.log_softmax(Z @ weight[:, :-1].T + weight[:, -1], axis=1)
         error = np.exp(log_p) - own
         slope = np.concatenate([error.T @ Z + weight[:, :-1] / C, error.sum(0)[:, None]], 1)
         return -(own * log_p).sum() + (weight[:, :-1] ** 2).sum() / (2 * C), slope.ravel()
@@ -260,17 +259,10 @@ def exact_logits(X, y, C=1.0):
 
 @pytest.mark.parametrize("C", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize("kinds", [2, 3, 10])
-def test_all_ways_of_fitting_a_head_find_the_same_optimum(kinds, C, monkeypatch):
+def test_a_head_is_fitted_to_the_optimum(kinds, C):
     X, y = uneven(kinds)
     exact = exact_logits(X, y, C)
-    rows = np.arange(5, 95)
-    among = np.concatenate([np.full((5, X.shape[1]), 9, np.float32), X, np.full((5, X.shape[1]), -9, np.float32)])
-    heads = [fit_head(X, y, C=C), fit_head(among, y, C=C, rows=rows)]
-    monkeypatch.setattr(blocks, "MEMORY", 0)
-    heads += [fit_head(X, y, C=C), fit_head(among, y, C=C, rows=rows)]
-    assert [head.fitted_in for head in heads] == ["memory", "memory", "blocks", "blocks"]
-    for head in heads:
-        assert np.abs(centred(head.logits(X.astype(np.float64))) - exact).max() < 0.005 * exact.std()
+    assert np.abs(centred(fit_head(X, y, C=C).logits(X.astype(np.float64))) - exact).max() < 0.005 * exact.std()
 
 
 def test_two_species_are_fitted_to_the_softmax_objective():
@@ -291,29 +283,8 @@ def test_fewer_photos_than_features_are_fitted_in_as_many_variables(monkeypatch)
 
 def test_a_head_that_does_not_converge_says_so(monkeypatch):
     monkeypatch.setattr(species, "_MOST_STEPS", 2)
-    with pytest.warns(UserWarning, match="did not converge in 2 steps.*a smaller C"):
+    with pytest.warns(UserWarning, match="did not converge.*a smaller C"):
         fit_head(*uneven(3))
-
-
-def test_tables_say_where_the_head_was_fitted(monkeypatch):
-    X, y = blobs()
-    assert [table.attrs["fitted_in"] for table in tables(X, y)] == ["memory", "memory"]
-    monkeypatch.setattr(blocks, "MEMORY", 0)
-    assert tables(X, y)[0].attrs["fitted_in"] == "blocks"
-
-
-@pytest.mark.parametrize(("photos", "features", "kinds"), [(3000, 60, 2), (3000, 60, 4), (200, 600, 3), (3000, 20, 40)])
-def test_the_memory_of_a_fit_is_not_underestimated(photos, features, kinds):
-    import tracemalloc
-
-    X, y = uneven(kinds, photos, features)
-    fit_head(X, y)  # imports are not counted
-    tracemalloc.start()
-    fit_head(X, y)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    need = 8 * species._numbers(photos, features, kinds)
-    assert need / 2 < peak < 1.1 * need + 3e6
 
 
 # --- folds ---
