@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from finerkit.figures.colours import CATEGORIES, DIVERGING, SEQUENTIAL
 from finerkit.figures.curves import score_curves
-from finerkit.figures.grid import contrast_grid
-from finerkit.figures.paper import PaperFigure
+from finerkit.figures.grid import contrast_grid, strength_strip
+from finerkit.figures.paper import PaperFigure, PrintFigure
 from finerkit.figures.phenotype import phenotype_boxes
 from finerkit.figures.similarity import similarity_map
-from finerkit.figures.strip import strength_strip
 from finerkit.figures.trait_sheet import trait_sheet
-
-#: Older names of the same class.
-ContrastFigure = TraitSheet = PaperFigure
 
 __all__ = [
     "CATEGORIES",
     "DIVERGING",
     "SEQUENTIAL",
-    "ContrastFigure",
     "PaperFigure",
-    "TraitSheet",
+    "PrintFigure",
     "contrast_grid",
     "phenotype_boxes",
     "score_curves",

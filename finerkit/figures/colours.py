@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import ListedColormap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,11 +59,6 @@ def for_plotly(rgba: np.ndarray) -> list[list[object]]:
         [float(i / (len(rgba) - 1)), "rgba({:.0f},{:.0f},{:.0f},{:.3f})".format(*(255 * rgba[i, :3]), rgba[i, 3])]
         for i in stops
     ]
-
-
-def for_matplotlib(rgba: np.ndarray) -> ListedColormap:
-    """Colours as a matplotlib colour map."""
-    return ListedColormap(rgba)
 
 
 def ink_on(rgba: Sequence[float]) -> str:

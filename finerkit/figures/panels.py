@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from finerkit.checks import whole
 from finerkit.evidence import chosen_references, contrast
-from finerkit.figures.words import counted, join, short, shown
+from finerkit.figures.words import counted, join, shown
+from finerkit.geometry import GridPlace
 from finerkit.located import located
 from finerkit.names import choice, resolve
 from finerkit.pairs import as_pair, typed_names
@@ -22,68 +24,46 @@ if TYPE_CHECKING:
     import xarray as xr
     from PIL import Image
 
-SCALES = ("shared", "image", "panel")
 _SCALE_WORDS = {
     "shared": "one scale for all panels",
     "image": "share of the photo's largest value",
     "panel": "share of the panel's largest value",
 }
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One map over one photo.
-
-    ``values`` (y, x) in logits, at ``strength``; ``top`` is the value at full colour; ``title`` is plain text.
-    """
-
-    values: np.ndarray
-    strength: float
-    top: float
-    title: str
+_PICKED_BY = {"user": "chosen by hand", "embedding": "the nearest by the cosine of centred mean embeddings"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One photo and its panels. Sizes and places in pixels of the upright original; ``photo`` may be smaller."""
+    """One photo and its maps.
+
+    ``values`` (strength, y, x) in logits; ``tops`` (strength) are the values at full colour. Sizes and places in pixels
+    of the upright original; ``photo`` may be smaller.
+    """
 
     image: str
     photo: Image.Image
     width: int
     height: int
-    left: float
-    top: float
-    cell_width: float
-    cell_height: float
+    place: GridPlace
     margin: float
-    panels: tuple[Panel, ...]
+    values: np.ndarray
+    tops: np.ndarray
 
 
 @dataclass(frozen=True)
 class Grid:
-    """All that a contrast grid shows. Texts are plain: whoever draws them escapes them."""
+    """All that a contrast grid shows. Texts are plain: whoever draws them escapes them.
 
-    target: str
-    references: tuple[str, ...]
-    columns: tuple[str, ...]
+    ``limits``: values at the ends of the colour bar, logits on the shared scale, shares on relative ones.
+    """
+
+    title: str
+    strengths: tuple[float, ...]
     rows: tuple[Row, ...]
-    signed: bool
     scale: str
+    limits: tuple[float, float]
     legend: str
     caption: str
-
-    @property
-    def title(self) -> str:
-        """What is compared."""
-        return f"What tells {shown(self.target)} from {join([shown(r) for r in self.references])}"
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Values at the ends of the colour bar: logits on the shared scale, shares on relative ones."""
-        top = 1.0
-        if self.scale == "shared":
-            top = max((p.top for r in self.rows for p in r.panels), default=0.0) or 1.0
-        return (-top if self.signed else 0.0), top
 
 
 def contrast_panels(
@@ -98,48 +78,31 @@ def contrast_panels(
     pixels: int,
 ) -> Grid:
     """Gather what `finerkit.figures.contrast_grid` draws, from its parameters; `pixels` is the photos' longest side."""
-    choice(scale, SCALES, "scale")
+    choice(scale, _SCALE_WORDS, "scale")
     pair = as_pair(pair)
-    strengths = np.unique(np.atleast_1d(np.asarray(strengths, np.float64)))
+    strengths = np.unique(np.asarray([strengths] if np.isscalar(strengths) else list(strengths), np.float64))
     chosen = located(pair.sel(image=_pick(pair, images, objective, references)))
     maps = contrast(chosen, strengths, objective, references=references, relu=relu)
     names = chosen_references(pair, references)
     values = maps.transpose("image", "strength", "y", "x").values
-    largest = np.abs(values)
-    tops = {
-        "shared": np.broadcast_to(largest.max(), values.shape[:2]),
-        "image": np.broadcast_to(largest.max((1, 2, 3))[:, None], values.shape[:2]),
-        "panel": largest.max((2, 3)),
-    }[scale]
+    over = {"shared": (0, 1, 2, 3), "image": (1, 2, 3), "panel": (2, 3)}[scale]
+    tops = np.broadcast_to(np.abs(values).max(over, keepdims=True), values.shape)[..., 0, 0]
     margins = evidence_table(chosen, 1.0, objective, references=references)["margin"].to_numpy()
     rows = []
     for i, image in enumerate(chosen.image.values):
         one = chosen.isel(image=i)
-        panels = tuple(
-            Panel(values[i, j], float(g), float(tops[i, j]), f"max {short(values[i, j].max())}")
-            for j, g in enumerate(strengths)
-        )
-        place = (float(one[v]) for v in ("cell_left", "cell_top", "cell_width", "cell_height"))
         size = int(one.width), int(one.height)
-        rows.append(
-            Row(
-                str(image),
-                display_photo(str(one["path"].item()), size, pixels),
-                *size,
-                *place,
-                float(margins[i]),
-                panels,
-            )
-        )
+        photo = display_photo(str(one["path"].item()), size, pixels)
+        rows.append(Row(str(image), photo, *size, GridPlace.of(one), float(margins[i]), values[i], tops[i]))
+    top = (float(tops.max()) or 1.0) if scale == "shared" else 1.0
     return Grid(
-        target=target_of(pair),
-        references=tuple(names),
-        columns=("photo", *(f"strength {s:g}" for s in strengths)),
+        title=f"What tells {shown(target_of(pair))} from {join([shown(r) for r in names])}",
+        strengths=tuple(float(s) for s in strengths),
         rows=tuple(rows),
-        signed=not relu,
         scale=scale,
+        limits=(0.0 if relu else -top, top),
         legend=_legend(relu, scale),
-        caption=_caption(pair, names, maps.attrs["objective"], strengths, relu, scale, [r.image for r in rows]),
+        caption=_caption(maps, pair, names, relu, scale),
     )
 
 
@@ -150,57 +113,36 @@ def _pick(
     usable = pair.isel(image=pair["status"].values.astype(str) == "ok")
     if not usable.sizes["image"]:
         raise ValueError("No photo of this comparison could be explained: its 'status' says why.")
-    known = [str(i) for i in usable.image.values]
-    if isinstance(images, int | np.integer) and not isinstance(images, bool):
-        if images < 1:
-            raise ValueError(f"images must be a number in the range [1, inf), or ids. Got {images} instead.")
-        table = evidence_table(usable, 1.0, objective, references=references)
-        order = table["margin"].sort_values(ascending=False, kind="stable").index
-        return list(order[np.unique(np.linspace(0, len(order) - 1, min(images, len(order))).round().astype(int))])
     wanted = typed_names(images)
     if wanted is None:
-        raise TypeError(f"images are ids of this comparison, or how many photos to show. Got {images!r} instead.")
+        number = whole(images, "images", hint="Or give ids of photos of this comparison.")
+        table = evidence_table(usable, 1.0, objective, references=references)
+        order = table["margin"].sort_values(ascending=False, kind="stable").index
+        return list(order[np.unique(np.linspace(0, len(order) - 1, min(number, len(order))).round().astype(int))])
     if not wanted:
         raise ValueError("images is empty: name at least one photo, or give a number.")
+    known = [str(i) for i in usable.image.values]
     return [resolve(w, known, "photo in this comparison") for w in wanted]
 
 
 def _legend(relu: bool, scale: str) -> str:
-    what = "contrast" if relu else "contrast, signed"
-    unit = "in logits" if scale == "shared" else "max: in logits"
+    what, unit = "contrast" if relu else "contrast, signed", "in logits" if scale == "shared" else "max: in logits"
     first, second = (unit, _SCALE_WORDS[scale]) if scale == "shared" else (_SCALE_WORDS[scale], unit)
     return f"{what}, {first}\n({second})"
 
 
-def _caption(
-    pair: xr.Dataset,
-    references: list[str],
-    objective: str,
-    strengths: np.ndarray,
-    relu: bool,
-    scale: str,
-    images: list[str],
-) -> str:
-    reference_rule = {
-        "user": "chosen by hand",
-        "embedding": "the nearest by the cosine of centred mean embeddings",
-    }.get(pair.attrs.get("picked_by", "user"), f"picked by {pair.attrs.get('picked_by')}")
-    adds = (
-        "Cells of one class add up to its logit less the bias."
-        if pair.attrs.get("additive")
-        else "Cells do not add up to the logits."
-    )
+def _caption(maps: xr.DataArray, pair: xr.Dataset, references: list[str], relu: bool, scale: str) -> str:
+    attrs, images = pair.attrs, [str(i) for i in maps.image.values]
+    picked_by = attrs.get("picked_by", "user")
+    rule = _PICKED_BY.get(picked_by, f"picked by {picked_by}")
+    photos = f"photo {images[0]}" if len(images) == 1 else counted(len(images), "photo")
+    adds = "of one class add up to its logit less the bias" if attrs.get("additive") else "do not add up to the logits"
     scales = " With every other species as reference, the strength only scales the map."
     return (
-        f"Contrastive class activation maps (Finer-CAM, Zhang et al. 2025; {pair.attrs['method']}, objective "
-        f"{objective}) of {shown(target_of(pair))} against {join([shown(r) for r in references])} "
-        f"({reference_rule}), comparison strength {', '.join(f'{s:g}' for s in strengths)}; "
+        f"Contrastive class activation maps (Finer-CAM, Zhang et al. 2025; {attrs['method']}, objective "
+        f"{maps.attrs['objective']}) of {shown(target_of(pair))} against {join([shown(r) for r in references])} "
+        f"({rule}), comparison strength {', '.join(f'{s:g}' for s in maps.strength.values)}; "
         f"{'positive part' if relu else 'signed'}; colours: {_SCALE_WORDS[scale]}; max: the panel's largest value "
-        f"before scaling, in logits. Shown: {_photos(images)} of {pair.sizes['image']}. {adds} Network "
-        f"{pair.attrs.get('model')}, "
-        f"{pair.sizes['y']} x {pair.sizes['x']} cells, smoothed between cell centres for display."
-    ) + (scales if pair.attrs.get("strength_only_scales") else "")
-
-
-def _photos(images: list[str]) -> str:
-    return f"photo {images[0]}" if len(images) == 1 else counted(len(images), "photo")
+        f"before scaling, in logits. Shown: {photos} of {pair.sizes['image']}. Cells {adds}. Network "
+        f"{attrs.get('model')}, {pair.sizes['y']} x {pair.sizes['x']} cells, smoothed between cell centres for display."
+    ) + (scales if attrs.get("strength_only_scales") else "")

@@ -1,9 +1,12 @@
-"""Make figures for papers: plotly figures that save themselves for print."""
+"""Make figures for papers: they know what they show, and draw it for print."""
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
@@ -20,24 +23,19 @@ _ENDINGS = (".png", ".svg", ".pdf", ".html")
 _WIDTHS = (40, 1000)
 
 
-class Content(Protocol):
-    """What a figure shows, before it is drawn."""
+class PrintFigure:
+    """A figure that knows what it shows, and draws it for print without a browser or a network.
 
-    @property
-    def caption(self) -> str:
-        """What was computed, in words."""
-        ...
-
-
-class PaperFigure(go.Figure):
-    """A plotly figure that knows what it shows, so that it can be saved for print without a browser or a network."""
+    Parameters
+    ----------
+    content
+        What is drawn: a data class with a ``title`` and a ``caption``, in words, and the numbers.
+    paper
+        Draws it, given a width in millimetres, within `finerkit.figures.page.paper_style`.
+    """
 
     def __init__(
-        self,
-        *args: Any,
-        content: Content | None = None,
-        paper: Callable[[float], Figure] | None = None,
-        **kwargs: Any,
+        self, *args: Any, content: Any = None, paper: Callable[[float], Figure] | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
         self._content, self._paper = content, paper
@@ -57,16 +55,47 @@ class PaperFigure(go.Figure):
         """What was computed, in words, for the figure's legend in a paper."""
         return self.content.caption
 
+    def draw(self, width_mm: float = 180) -> Figure:
+        """Draw the figure for print.
+
+        Parameters
+        ----------
+        width_mm
+            Width in millimetres, 40 to 1000; the height follows. Many journals print columns of 89 mm and pages of
+            180 mm.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            A figure of its own, known to no window; save it within `finerkit.figures.page.paper_style`.
+        """
+        if not _WIDTHS[0] <= width_mm <= _WIDTHS[1]:
+            raise ValueError(
+                f"width_mm must be in the range [{_WIDTHS[0]}, {_WIDTHS[1]}], in millimetres. Got {width_mm!r} "
+                "instead; try save(path, width_mm=89) or 180."
+            )
+        self.content  # noqa: B018 - a copy that no longer knows its numbers says so
+        with paper_style():
+            return self._paper(width_mm)
+
+    def to_png(self, width_mm: float = 180, dpi: int = 100) -> bytes:
+        """The print figure as the bytes of a PNG file; for the parameters see `save`."""
+        buffer = io.BytesIO()
+        with paper_style():
+            self.draw(width_mm).savefig(buffer, format="png", dpi=dpi)
+        return buffer.getvalue()
+
     def save(self, path: str | os.PathLike[str], width_mm: float = 180, dpi: int = 300) -> Path:
         """Save the figure for print; works offline.
 
-        Drawn anew from the same numbers; later changes to the plotly layout are not part of it (``write_html`` keeps
+        Drawn anew from the same numbers; later changes to a plotly layout are not part of it (``write_html`` keeps
         them).
 
         Parameters
         ----------
         path
-            Ending in .png, .svg or .pdf (vector; fonts embedded or outlined), or .html for the interactive figure.
+            Ending in .png, .svg or .pdf (vector; fonts embedded or outlined), or .html for the figure as a notebook
+            shows it.
         width_mm
             Width in millimetres, 40 to 1000; the height follows. Many journals print columns of 89 mm and pages of
             180 mm.
@@ -79,25 +108,33 @@ class PaperFigure(go.Figure):
             The file.
         """
         content, path = self.content, Path(path)
-        if path.suffix.lower() not in _ENDINGS:
+        kind = path.suffix.lower()
+        if kind not in _ENDINGS:
             raise ValueError(f"The file must end in {', '.join(_ENDINGS)}. Got {path.name!r} instead.")
-        if not _WIDTHS[0] <= width_mm <= _WIDTHS[1]:
-            raise ValueError(
-                f"width_mm must be in the range [{_WIDTHS[0]}, {_WIDTHS[1]}], in millimetres. Got {width_mm!r} "
-                "instead; try save(path, width_mm=89) or 180."
-            )
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix.lower() == ".html":
-            self.write_html(path, include_plotlyjs=True)  # plotly itself inside, so that it opens offline
+        if kind == ".html":
+            path.write_text(self._page(), encoding="utf-8")
             return path
-        words = {
-            "Title": getattr(content, "title", ""),
-            ("Description" if _is_image(path) else "Subject"): self.caption,
-        }
+        words = {"Title": content.title, "Subject" if kind == ".pdf" else "Description": content.caption}
         with paper_style():
-            self._paper(width_mm).savefig(path, dpi=dpi, metadata=words)
+            self.draw(width_mm).savefig(path, dpi=dpi, metadata=words)
         return path
 
+    def _repr_html_(self) -> str:
+        """The print figure as a picture, for notebooks."""
+        picture = base64.b64encode(self.to_png()).decode()
+        return f'<img alt="{html.escape(self.caption)}" src="data:image/png;base64,{picture}">'
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() != ".pdf"
+    def _page(self) -> str:
+        """What an HTML file holds: it opens offline."""
+        return f'<!doctype html><meta charset="utf-8">{self._repr_html_()}'
+
+
+class PaperFigure(PrintFigure, go.Figure):
+    """A plotly figure for the screen that draws itself anew for print."""
+
+    _repr_html_ = go.Figure._repr_html_
+
+    def _page(self) -> str:
+        """The interactive figure with plotly itself inside, so that it opens offline."""
+        return self.to_html(include_plotlyjs=True)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from finerkit.figures.paper import PaperFigure
-from finerkit.figures.trait_sheet_print import print_sheet
-from finerkit.figures.trait_sheet_screen import screen_sheet
+from finerkit.checks import whole
+from finerkit.figures.page import page, per_line, settle, wrap
+from finerkit.figures.paper import PrintFigure
 from finerkit.figures.words import counted, join, share, shown
 from finerkit.located import located
 from finerkit.photo_display import display_crop
@@ -21,9 +21,12 @@ from finerkit.traits.crops import around, exemplar_regions
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from PIL import Image
 
 _PIXELS = 600  # longest side of a crop
+_LEAST = 21.0  # millimetres of a picture
 
 
 class Crop(NamedTuple):
@@ -53,7 +56,7 @@ class Sheet:
     caption: str
 
 
-def trait_sheet(traits: xr.Dataset, count: int = 6, *, study: xr.DataTree | None = None) -> PaperFigure:
+def trait_sheet(traits: xr.Dataset, count: int = 6, *, study: xr.DataTree | None = None) -> PrintFigure:
     """Draw each trait's best examples, cropped and outlined, with its name and numbers.
 
     Parameters
@@ -67,31 +70,22 @@ def trait_sheet(traits: xr.Dataset, count: int = 6, *, study: xr.DataTree | None
 
     Returns
     -------
-    PaperFigure
-        A plotly figure; ``.save("sheet.pdf", width_mm=180)`` writes PNG, SVG, PDF or HTML offline; ``.caption`` says
-        what was computed.
+    PrintFigure
+        Shows itself in a notebook; ``.save("sheet.pdf", width_mm=180)`` writes PNG, SVG, PDF or HTML offline;
+        ``.caption`` says what was computed.
     """
-    sheet = sheet_of(traits if study is None else with_paths(study, traits), count)
-    return PaperFigure(screen_sheet(sheet), content=sheet, paper=partial(print_sheet, sheet))
-
-
-def sheet_of(traits: xr.Dataset, count: int) -> Sheet:
-    """Gather what `trait_sheet` draws, from its parameters."""
-    if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
-        raise ValueError(f"count must be an int in the range [1, 8]: examples per trait. Got {count!r} instead.")
+    traits = traits if study is None else with_paths(study, traits)
+    count = whole(count, "count", 1, 8, hint="It is the number of examples per trait.")
     number = traits.sizes["trait"]
     crops = [exemplar_crops(traits, traits, k, count) for k in range(number)]
     photos = located(traits, {crop.image for row in crops for crop in row})
     pictures = [tuple(_picture(crop, photos.sel(image=crop.image)) for crop in row) for row in crops]
-    return Sheet(
-        title=f"Traits of {shown(target_of(traits))}",
-        words=tuple(numbers(traits, k) for k in range(number)),
-        pictures=tuple(pictures),
-        caption=_caption(traits),
-    )
+    words = tuple(_numbers(traits, k) for k in range(number))
+    sheet = Sheet(f"Traits of {shown(target_of(traits))}", words, tuple(pictures), _caption(traits))
+    return PrintFigure(content=sheet, paper=partial(_print, sheet))
 
 
-def numbers(traits: xr.Dataset, k: int) -> str:
+def _numbers(traits: xr.Dataset, k: int) -> str:
     """One line on a trait: name, share of the margin, prevalence, stability, and whether it looks like background."""
     one = traits.isel(trait=k)
     words = [
@@ -127,19 +121,45 @@ def _picture(crop: Crop, photo: xr.Dataset) -> Picture:
 def _caption(traits: xr.Dataset) -> str:
     attrs = traits.attrs
     own = int((traits["true_species"].values.astype(str) == target_of(traits)).sum())
+    untold = " Shares are not given where the margin is near zero or below: they would mean nothing."
+    shares = untold if traits["share_of_margin"].isnull().any() else ""
     return (
         f"Traits of {shown(target_of(traits))} against {join(shown(r) for r in references_of(traits))}: cells of the "
         f"contrast (strength {attrs['strength']:g}, objective {attrs['objective']}) that hold the top "
         f"{attrs['share']:.0%} of a photo's positive evidence, over {counted(own, 'photo')} of the target, clustered "
         f"by contribution vector ({attrs['method']}). Per trait: its share of the margin in logits between target and "
         "references, the share of the target's photos that show it, and its stability (mean clusterwise Jaccard index "
-        f"over bootstraps of the photos, 1 at best).{_shares(traits)} Pictures: the photos with the most evidence of "
+        f"over bootstraps of the photos, 1 at best).{shares} Pictures: the photos with the most evidence of "
         "the trait, cropped; white lines: the trait's cells, to within a cell."
     )
 
 
-def _shares(traits: xr.Dataset) -> str:
-    """What to say where shares are not given."""
-    if traits["share_of_margin"].notnull().all():
-        return ""
-    return " Shares are not given where the margin is near zero or below: they would mean nothing."
+def _print(sheet: Sheet, width: float) -> Figure:
+    """Draw the sheet, `width` millimetres wide; a trait's pictures take as many lines as legible ones need."""
+    columns = per_line(max(1, *(len(p) for p in sheet.pictures)), width, _LEAST)
+    lines: list[tuple[str, tuple[Picture, ...]]] = []
+    for words, pictures in zip(sheet.words, sheet.pictures, strict=True):
+        starts = range(0, max(len(pictures), 1), columns)
+        lines += [(words if i == 0 else "", pictures[i : i + columns]) for i in starts]
+    ratios = [1 if pictures else 0.1 for _, pictures in lines]
+    figure, axes = page(sheet.title, width, columns, ratios)
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[], frame_on=False)
+    for line, (words, pictures) in zip(axes, lines, strict=True):
+        if words:  # written over the first panel, they run on over the others, and a blank title makes room for them
+            text = wrap(words, width - 2)
+            line[0].set_title(" \n" * text.count("\n") + " ")
+            line[0].annotate(text, (0, 1), (0, 2), "axes fraction", "offset points", va="bottom", in_layout=False)
+        for ax, picture in zip(line, pictures, strict=False):
+            _print_picture(ax, picture)
+    return settle(figure)
+
+
+def _print_picture(ax: Axes, picture: Picture) -> None:
+    left, top, right, bottom = picture.place
+    ax.imshow(np.asarray(picture.photo), extent=(left, right, bottom, top), interpolation="lanczos")
+    for ring in picture.crop.outlines:
+        for colour, size in (("black", 1.6), ("white", 0.8)):
+            ax.plot(*np.transpose(ring), color=colour, linewidth=size)
+    left, top, right, bottom = picture.crop.box
+    ax.set(xlim=(left, right), ylim=(bottom, top))
