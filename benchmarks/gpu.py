@@ -1,8 +1,8 @@
 """Photos per second of decoding, forward passes, the whole pipeline and grad-cam's FinerCAM, on the device there is.
 
 Usage: python benchmarks/gpu.py [--photos 2000] [--model efficientnet-lite0] [--out FILE]
-Photos are rendered butterflies, stored as JPEG files of 512 pixels. With a GPU: float32, float16 and compiled; with
-torchcodec, files decoded by the network's device too. Without a GPU it runs all the same, on fewer photos.
+Photos are the drawn ones of data/mimics, JPEG files of 512 pixels. With a GPU: float32, float16 and compiled. Without a
+GPU it runs all the same, on fewer photos.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,7 @@ from machine import machine
 from sweep import STRENGTHS, grad_cam
 
 import finerkit as fk
-from finerkit.device_photo import decoded
-from finerkit.photo import load_image, read_jpeg
+from finerkit.photo import load_image
 
 
 def linked(folder: Path, count: int) -> Path:
@@ -46,12 +44,6 @@ def rate(count: int, work) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return round(count / (time.perf_counter() - start), 1)
-
-
-def decoded_there(paths: list[str], model: fk.Model) -> None:
-    """Decode batches on the network's device; without a GPU, on one core."""
-    for i in range(0, len(paths), model.batch_size):
-        decoded([read_jpeg(path) for path in paths[i : i + model.batch_size]], model.preprocess, model.device)
 
 
 def main() -> None:
@@ -81,9 +73,6 @@ def main() -> None:
                 "float16": {"precision": "float16"},
                 "float16, compiled": {"precision": "float16", "compiled": True},
             }
-        if find_spec("torchcodec"):
-            rates["decode, torchcodec"] = rate(len(paths), lambda: decoded_there(paths, model))
-            kinds |= {f"{kind}, torchcodec": made | {"decoder": "torchcodec"} for kind, made in list(kinds.items())[:2]}
         for kind, made in kinds.items():
             one = fk.load_model(options.model, options.image_size, **random, **made)
 

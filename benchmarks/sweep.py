@@ -26,7 +26,9 @@ from torch import nn
 
 import finerkit as fk
 from finerkit.evidence import cam_evidence
+from finerkit.methods.class_token import class_token_way
 from finerkit.methods.gradcam import default_layer, gradcam_evidence
+from finerkit.roles import species_coords
 
 BATCH, SEED = 8, 0
 STRENGTHS = np.linspace(0, 2, 11)
@@ -51,8 +53,7 @@ def pair_of(evidence: np.ndarray, logit: np.ndarray) -> xr.Dataset:
     names = ["target", "a", "b", "c"]
     return xr.Dataset(
         {"evidence": (("image", "species", "y", "x"), evidence), "logit": (("image", "species"), logit)},
-        {"image": [str(i) for i in range(len(logit))], "species": names},
-        {"target": names[0], "references": names[1:]},
+        {"image": [str(i) for i in range(len(logit))], **species_coords(names[0], names[1:])},
     )
 
 
@@ -73,13 +74,15 @@ def cnn():
 
 
 def ours(model, layer: str, classes, strengths):
+    way = class_token_way(model, layer)  # tried once, as by `compare`
+
     def sweep(pixels):
         if layer == "closed form":
             weight, bias = model.own_head
             cells, embedding = model.features(pixels)
             evidence, logit = cam_evidence(cells, weight[classes]), embedding @ weight[classes].T + bias[classes]
         else:
-            evidence, logit = gradcam_evidence(model, pixels, classes, layer)
+            evidence, logit = gradcam_evidence(model, pixels, classes, layer, way=way)
         return fk.contrast(pair_of(evidence, logit), strengths).values
 
     return sweep

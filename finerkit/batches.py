@@ -1,4 +1,4 @@
-"""Photos through the network: paths, chunk by chunk, enter; what was computed of them, or why not, leaves."""
+"""Run photos through the network, chunk by chunk, and keep why some could not be."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def compute(
         return task.run(network, batch.pixels) if batch.indices else {}
 
     chunks = [list(chunk) for chunk in chunks]
-    found = through(run_photos(chunks, model.preprocess, model.batch_size, model.device), model, run)
+    found = through(run_photos(chunks, model.preprocess, model.batch_size), model, run)
     for chunk in chunks:
         values = {name: np.full((len(chunk), *shape), np.nan, dtype) for name, (shape, dtype) in task.shapes.items()}
         failed: dict[int, str] = {}

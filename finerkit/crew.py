@@ -1,4 +1,4 @@
-"""Work for the network, such as batches of photos, enters; what was computed of it leaves, in the same order.
+"""Compute work for the network, such as batches of photos, in several threads, in order.
 
 On a CPU several pieces are computed at once, each by one thread with a copy of the network: threads that share a
 batch wait for each other after every layer, and long where other work, such as decoding photos, has one of their cores.
@@ -7,21 +7,20 @@ What is computed does not depend on the number of cores either, to the bit.
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import local
+from typing import TYPE_CHECKING
 
 import torch
+
+from finerkit.decoding import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from finerkit.decoding import Result, Work
     from finerkit.models import Model
-
-Work = TypeVar("Work")
-Result = TypeVar("Result")
 
 #: Copies of the network at most. They share its weights, but each has a batch in memory.
 _MOST = 32
@@ -48,19 +47,20 @@ def through(work: Iterable[Work], model: Model, run: Callable[[Model, Work], Res
     """
     networks = _networks(model)
     if len(networks) == 1:
-        for piece in work:
-            yield piece, run(model, piece)
+        yield from ((piece, run(model, piece)) for piece in work)
         return
-    ahead: deque[tuple[Work, Future[Result]]] = deque()
-    with _crew(networks, run) as submit:
-        for piece in work:
-            ahead.append((piece, submit(piece)))
-            if len(ahead) > 2 * len(networks):
-                first, result = ahead.popleft()
-                yield first, result.result()
-        while ahead:
-            first, result = ahead.popleft()
-            yield first, result.result()
+    own, threads = local(), torch.get_num_threads()
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        own.network = networks.pop()
+
+    pool, ahead = ThreadPoolExecutor(len(networks), "finerkit-network", initializer=begin), 2 * len(networks)
+    try:
+        yield from in_order(pool, lambda piece: run(own.network, piece), work, ahead)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        torch.set_num_threads(threads)  # threads to come would have one core, too
 
 
 def _networks(model: Model) -> list[Model]:
@@ -69,25 +69,3 @@ def _networks(model: Model) -> list[Model]:
     with suppress(Exception):  # whatever somebody's own module has against being copied
         return [model, *(model.twin() for _ in range(count - 1))]
     return [model]
-
-
-@contextmanager
-def _crew(networks: list[Model], run: Callable[[Model, Work], Result]) -> Iterator[Callable[[Work], Future[Result]]]:
-    """As many threads as networks, each with one core."""
-    threads, free = torch.get_num_threads(), SimpleQueue()
-    for network in networks:
-        free.put(network)
-
-    def compute(piece: Work) -> Result:
-        network = free.get()
-        try:
-            return run(network, piece)
-        finally:
-            free.put(network)
-
-    pool = ThreadPoolExecutor(len(networks), "finerkit-network", initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield lambda piece: pool.submit(compute, piece)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        torch.set_num_threads(threads)  # threads to come would have one core, too

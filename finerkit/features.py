@@ -1,4 +1,4 @@
-"""Features of photos: photos of a study, or new ones, enter; their cell features leave in chunks, kept or computed."""
+"""Give the cell features of photos, of a study or new ones, in chunks: kept or computed."""
 
 from __future__ import annotations
 

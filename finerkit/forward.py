@@ -1,4 +1,4 @@
-"""The forward pass: a study with pending photos and its model enter; the study with their features leaves.
+"""Compute and write the features of a study's pending photos.
 
 Photos are decoded by a few threads ahead of the network; a chunk of features is written while the next is computed.
 """
@@ -6,7 +6,7 @@ Photos are decoded by a few threads ahead of the network; a chunk of features is
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 
 from finerkit import store as disk
 from finerkit.batches import compute
+from finerkit.decoding import in_order
 from finerkit.features import features_task
-from finerkit.lock import check_held
 from finerkit.study_model import class_names
 
 if TYPE_CHECKING:
@@ -80,19 +80,14 @@ def run_here(path: Place, model: Model, chunks: list[Chunk], tell: Callable[[int
     group = disk.ChunkedGroup(path, "features")
     found = compute([chunk.to_compute for chunk in chunks], model, task_of(group, model), tell)
 
-    def write(chunk: Chunk, values: dict[str, np.ndarray], failed: dict[int, str]) -> None:
-        check_held(path)
+    def write(computed: tuple[Chunk, tuple[dict[str, np.ndarray], dict[int, str]]]) -> None:
+        chunk, (values, failed) = computed
         write_features(group, chunk, values)
         disk.write_status(path, chunk.start, chunk.status_with(failed))
 
     with ThreadPoolExecutor(1, "finerkit-write") as writer:
-        writing: Future | None = None
-        for chunk, (values, failed) in zip(chunks, found, strict=True):
-            if writing is not None:
-                writing.result()  # at most one chunk waits to be written
-            writing = writer.submit(write, chunk, values, failed)
-        if writing is not None:
-            writing.result()
+        for _ in in_order(writer, write, zip(chunks, found, strict=True), ahead=1):
+            pass
 
 
 def embed(path: Place, paths: np.ndarray, model: Model, progress: bool, run: Run = run_here) -> None:

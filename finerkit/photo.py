@@ -1,10 +1,9 @@
-"""One photo: the path of a file enters; upright 8-bit RGB pixels, or the reason why not, leave."""
+"""Read one photo as upright 8-bit RGB pixels, or say why it cannot be."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -26,15 +25,13 @@ LARGE = 40_000_000
 
 _one_at_a_time = Lock()
 
-#: Where EXIF begins, and the head of what it holds, without which no decoder reads on.
-_EXIF = re.compile(rb"Exif\0[\0\xff].{8}", re.DOTALL)
-
 #: Formats that are read: pictures only. EPS and its like are programs, which Pillow hands to other tools.
 FORMATS = (
     "JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP", "JPEG2000", "AVIF", "PPM", "TGA", "ICO", "DIB", "PCX", "SGI",
 )  # fmt: skip
 
-_TURN = {  # EXIF orientation -> how to make it upright
+#: EXIF orientation -> how to make it upright. `PIL.ImageOps.exif_transpose` fails where other parts of EXIF are broken.
+_TURN = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -47,24 +44,6 @@ _TURN = {  # EXIF orientation -> how to make it upright
 
 class PhotoError(ValueError):
     """One photo cannot be used; the message is the reason kept in `status`."""
-
-
-class Jpeg(NamedTuple):
-    """A JPEG file that any decoder reads as Pillow does.
-
-    Attributes
-    ----------
-    data : bytes
-        Of the file, its EXIF hidden, so that no decoder turns the photo by itself.
-    orientation : int
-        By EXIF, 1 to 8.
-    pixels : int
-        How many.
-    """
-
-    data: bytes
-    orientation: int
-    pixels: int
 
 
 class Look(NamedTuple):
@@ -106,35 +85,7 @@ def load_image(path: str | os.PathLike[str], *, need: int | None = None, max_pix
             scale = 2 * need / min(image.size)
             image.draft("RGB", (int(image.width * scale), int(image.height * scale)))
         image.load()
-        upright = image if turn is None else image.transpose(turn)
-        return _to_rgb(upright)
-
-
-def read_jpeg(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Jpeg | None:
-    """Read a JPEG file without decoding it.
-
-    Returns
-    -------
-    Jpeg or None
-        None for what should be left to `load_image`: other formats, CMYK and colours stored as they are, photos that
-        are very large, and files that do not end where the photo does (cut off, or with more in them).
-
-    Raises
-    ------
-    PhotoError
-        With the reason, if its header cannot be read.
-    """
-    with _opened(path, max_pixels) as image:
-        if image.format != "JPEG" or image.mode not in {"RGB", "L"} or image.width * image.height > LARGE:
-            return None
-        if image.info.get("adobe_transform") == 0 or [part[0] for part in image.layer] == [*b"RGB"]:
-            return None
-        orientation, pixels = _orientation(image), image.width * image.height
-        image.fp.seek(0)
-        data = image.fp.read()
-    if not data.endswith(b"\xff\xd9"):  # the mark of the end: decoders differ over files that were cut off
-        return None
-    return Jpeg(_EXIF.sub(bytes(14), data), orientation, pixels)
+        return _to_rgb(image if turn is None else image.transpose(turn))
 
 
 def look_at(path: str | os.PathLike[str], check: str = "decode", max_pixels: int = MAX_PIXELS) -> Look:
@@ -161,21 +112,14 @@ def fingerprint(path: str | os.PathLike[str]) -> str:
 
     def sampled(stream: BinaryIO) -> str:
         size = stream.seek(0, os.SEEK_END)
+        between = [(size * i // 17, 2**12) for i in range(1, 17)]
         digest = hashlib.sha256(f"{size}:".encode())
-        for start, length in _samples(size):
+        for start, length in [(0, 2**16), *between, (size - 2**16, 2**16)] if size > 2**18 else [(0, size)]:
             stream.seek(start)
             digest.update(stream.read(length))
         return digest.hexdigest()[:16]
 
     return _digested(path, sampled)
-
-
-def _samples(size: int) -> list[tuple[int, int]]:
-    """Start and length of the stretches of a file that its fingerprint reads: all of a small one."""
-    if size <= 2**18:
-        return [(0, size)]
-    between = [(size * i // 17, 2**12) for i in range(1, 17)]
-    return [(0, 2**16), *between, (size - 2**16, 2**16)]
 
 
 def checksum(path: str | os.PathLike[str]) -> str:
@@ -207,12 +151,10 @@ def _opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Ima
     """Open a photo, turning everything that can go wrong, inside the block too, into a `PhotoError` with the reason."""
     file = Path(path)
     try:
-        if not file.exists():
-            raise PhotoError("file not found")
         if file.is_dir() and not os.access(file, os.R_OK | os.X_OK):
             raise PhotoError("no permission to read the folder")
         if not file.is_file():
-            raise PhotoError("not a regular file")
+            raise PhotoError("not a regular file" if file.exists() else "file not found")
         if file.stat().st_size == 0:
             raise PhotoError("empty file (0 bytes)")
         # As a stream: given a name, Pillow maps uncompressed files, and scrambles TIFFs that lie on their side.
@@ -264,17 +206,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _to_8_bit(image: Image.Image) -> np.ndarray:
     """Bring deep pixels to 8 bits by a fixed rule, never by the photo's own range, so that photos stay comparable."""
     pixels = np.asarray(image)
-    scale = _scale_to_8_bit(pixels)
+    top = pixels.max(initial=0, where=np.isfinite(pixels))
+    deep = top > 255 or np.issubdtype(pixels.dtype, np.uint16)  # of either byte order
+    scale = 255 if np.issubdtype(pixels.dtype, np.floating) and top <= 1 else 1 / 257 if deep else 1
     narrow = np.empty(pixels.shape, np.uint8)
     for start in range(0, len(pixels), 64):  # by stretches of rows: in float64 all of it might not fit the memory
         values = np.nan_to_num(pixels[start : start + 64].astype(np.float64), nan=0, posinf=np.inf, neginf=-np.inf)
         narrow[start : start + 64] = np.clip(np.rint(values * scale), 0, 255)
     return narrow
-
-
-def _scale_to_8_bit(pixels: np.ndarray) -> float:
-    top = pixels.max(initial=0, where=np.isfinite(pixels))
-    if np.issubdtype(pixels.dtype, np.floating) and top <= 1:
-        return 255
-    deep = top > 255 or np.issubdtype(pixels.dtype, np.uint16)  # of either byte order
-    return 1 / 257 if deep else 1

@@ -1,39 +1,27 @@
-"""From photo to network input and back: a photo enters; square pixels leave, with where each cell lies on it."""
+"""Fit a photo into the network's square, and say where each cell of a grid lies on the photo."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from finerkit.checks import whole
+from finerkit.geometry import GridPlace
 from finerkit.names import choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FIT_MODES = ("squash", "pad", "crop")
-DECODERS = ("pillow", "torchcodec")
 _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
     "lanczos": Image.Resampling.LANCZOS,
     "nearest": Image.Resampling.NEAREST,
 }
-
-
-class Placement(NamedTuple):
-    """Where grid cells lie on the upright original photo, in pixels: cell (i, j) has its top left corner at
-    ``(left + j * cell_width, top + i * cell_height)``.
-
-    Each field is a float, or an array with one entry per photo.
-    """  # noqa: D205
-
-    left: Any
-    top: Any
-    cell_width: Any
-    cell_height: Any
 
 
 @dataclass(frozen=True)
@@ -51,9 +39,6 @@ class Preprocess:
         "bicubic", "bilinear", "lanczos" or "nearest".
     mean, std
         Per channel, of pixels in [0, 1], as the network was trained.
-    decoder
-        "pillow", in threads of the CPU; or "torchcodec", which decodes and resizes JPEG files on the network's device
-        (`finerkit.device_photo`) and leaves others to Pillow.
     """
 
     image_size: int
@@ -61,19 +46,11 @@ class Preprocess:
     interpolation: str = "bicubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    decoder: str = "pillow"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.image_size, int) or isinstance(self.image_size, bool) or self.image_size < 1:
-            raise ValueError(f"image_size must be an int in the range [1, inf). Got {self.image_size!r} instead.")
+        object.__setattr__(self, "image_size", whole(self.image_size, "image_size"))
         choice(self.fit, FIT_MODES, "fit")
         choice(self.interpolation, _FILTERS, "interpolation")
-        choice(self.decoder, DECODERS, "decoder")
-        if self.decoder == "torchcodec" and self.interpolation not in {"bicubic", "bilinear"}:
-            raise ValueError(
-                f"decoder='torchcodec' resizes with 'bicubic' or 'bilinear'. Got interpolation={self.interpolation!r} "
-                "instead: choose one of them, or leave decoder out."
-            )
         for name in ("mean", "std"):
             values = tuple(float(v) for v in getattr(self, name))
             if len(values) != 3:
@@ -95,7 +72,6 @@ class Preprocess:
             interpolation=str(attrs["interpolation"]),
             mean=tuple(map(float, attrs["mean"].split())),
             std=tuple(map(float, attrs["std"].split())),
-            decoder=str(attrs["decoder"]),
         )
 
     def pixels(self, photo: Image.Image) -> np.ndarray:
@@ -118,7 +94,7 @@ class Preprocess:
         square.paste(photo.resize((width, height), resample), (x, y))
         return np.asarray(square)
 
-    def placement(self, width: Any, height: Any, grid: tuple[int, int]) -> Placement:
+    def placement(self, width: Any, height: Any, grid: tuple[int, int]) -> GridPlace:
         """Where the cells of a grid over the network input lie on the original photo.
 
         Parameters
@@ -130,20 +106,21 @@ class Preprocess:
 
         Returns
         -------
-        Placement
-            In pixels of the original photo. With "pad", cells reach beyond it; with "crop", they leave its ends out.
+        GridPlace
+            Numbers, or arrays with one entry per photo, in pixels of the original photo. With "pad", cells reach
+            beyond it; with "crop", they leave its ends out.
         """
         width, height = np.asarray(width, np.float64), np.asarray(height, np.float64)
         rows, columns = grid
         if self.fit == "squash":
-            return Placement(0 * width, 0 * height, width / columns, height / rows)
+            return GridPlace(0 * width, 0 * height, width / columns, height / rows)
         if self.fit == "crop":
             side = np.minimum(width, height)
-            return Placement((width - side) / 2, (height - side) / 2, side / columns, side / rows)
+            return GridPlace((width - side) / 2, (height - side) / 2, side / columns, side / rows)
         x, y, w, h = self.pad_box(width, height)
         per_x, per_y = width / w, height / h  # original pixels per input pixel
         size = self.image_size
-        return Placement(-x * per_x, -y * per_y, size / columns * per_x, size / rows * per_y)
+        return GridPlace(-x * per_x, -y * per_y, size / columns * per_x, size / rows * per_y)
 
     def pad_box(self, width: Any, height: Any) -> tuple[Any, Any, Any, Any]:
         """Left, top, width and height of a photo inside the padded square, in whole input pixels."""

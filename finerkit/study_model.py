@@ -1,8 +1,9 @@
-"""Which model made a study: a `Model` enters and its facts leave, or a study enters and its `Model` leaves."""
+"""Say which model made a study, and find that model again."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -74,19 +75,9 @@ def model_of(study: xr.DataTree, model: Model | None = None) -> Model:
 
 def load_again(attrs: dict[str, Any], weights: str | None = None) -> Model:
     """Load by its name the model that the attrs of a study tell of; `weights` is its checkpoint, where it has one."""
-    pre = Preprocess.from_attrs(attrs)
-    return load_model(
-        attrs["model"],
-        pre.image_size,
-        fit=pre.fit,
-        pretrained=bool(attrs["pretrained"]),
-        weights=weights,
-        mean=pre.mean,
-        std=pre.std,
-        interpolation=pre.interpolation,
-        precision=attrs["precision"],
-        decoder=pre.decoder,
-    )
+    fed = asdict(Preprocess.from_attrs(attrs))
+    pretrained = bool(attrs["pretrained"])
+    return load_model(attrs["model"], **fed, pretrained=pretrained, weights=weights, precision=attrs["precision"])
 
 
 def _same(model: Model, attrs: dict[str, Any]) -> bool:

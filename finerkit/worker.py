@@ -1,4 +1,4 @@
-"""What a dask worker does for `finerkit.cluster`: one chunk of photos and the parcel of a run enter; features leave."""
+"""What a dask worker does for `finerkit.cluster`: compute and write one chunk of photos."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import re
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,6 @@ from finerkit._version import __version__
 from finerkit.places import place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy as np
     import torch
 
@@ -27,17 +24,19 @@ if TYPE_CHECKING:
 #: Seconds until a worker must see the store as the client does; network file systems take their time.
 PATIENCE = 30.0
 
+#: Packages that results depend on, beside finerkit.
 _MUST_AGREE = ("torch", "timm", "pillow")
 
 #: One chunk is computed at a time in a process: its threads are the worker's, and the network is loaded once.
 _network = threading.Lock()
 
+#: The network of a run, by the run's name; one at a time in memory.
 _loaded: dict[str, Model] = {}
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """What every task of a run needs, sent once to each worker.
+    """What every task of a run needs beside its chunk and the network.
 
     Attributes
     ----------
@@ -51,10 +50,6 @@ class Parcel:
         One of the photos, which every worker must see.
     versions : dict
         Of the packages that results depend on.
-    identity : str
-        Of the model: what its study says of it.
-    model : bytes
-        The network and how to feed it.
     """
 
     store: str
@@ -62,8 +57,6 @@ class Parcel:
     run: str
     photo: str
     versions: dict[str, str]
-    identity: str
-    model: bytes
 
 
 def versions() -> dict[str, str]:
@@ -72,7 +65,7 @@ def versions() -> dict[str, str]:
     return {"finerkit": __version__, **found}
 
 
-def embed_chunk(start: int, status: np.ndarray, paths: np.ndarray, parcel: Parcel) -> dict[int, str]:
+def embed_chunk(start: int, status: np.ndarray, paths: np.ndarray, parcel: Parcel, network: bytes) -> dict[int, str]:
     """Compute and write one chunk of photos; running it twice does no harm.
 
     Returns
@@ -80,21 +73,29 @@ def embed_chunk(start: int, status: np.ndarray, paths: np.ndarray, parcel: Parce
     dict
         Index, among the chunk's pending photos, of those that failed to the reason.
     """
+    import torch
+    from distributed import get_worker
+
     from finerkit.batches import compute
     from finerkit.forward import Chunk, task_of, write_features
 
-    store, chunk = place(parcel.store, parcel.options), Chunk(start, status, paths)
-    _check_store(parcel, PATIENCE)
-    with _network, _threads():
-        model = _model(parcel)
-        group = disk.ChunkedGroup(store, "features")
+    chunk = Chunk(start, status, paths)
+    check_store(parcel, PATIENCE)
+    with _network:
+        torch.set_num_threads(get_worker().state.nthreads)  # dask tells libraries to use one
+        if parcel.run not in _loaded:
+            check_worker(parcel)
+            _loaded.clear()
+            _loaded[parcel.run] = _unpacked(network)
+        model = _loaded[parcel.run]
+        group = disk.ChunkedGroup(place(parcel.store, parcel.options), "features")
         ((values, failed),) = compute([chunk.to_compute], model, task_of(group, model))
-    _check_store(parcel, 0)
+    check_store(parcel, 0)
     write_features(group, chunk, values)  # while another thread computes the next
     return failed
 
 
-def _check_store(parcel: Parcel, patience: float) -> None:
+def check_store(parcel: Parcel, patience: float) -> None:
     """Refuse to go on with a store that is not there, another one, or no longer this run's."""
     until = time.monotonic() + patience
     while disk.read_root(place(parcel.store, parcel.options)).get("run") != parcel.run:
@@ -106,16 +107,8 @@ def _check_store(parcel: Parcel, patience: float) -> None:
         time.sleep(0.5)
 
 
-def _model(parcel: Parcel) -> Model:
-    """The network, loaded once in a process."""
-    if parcel.identity not in _loaded:
-        _check_worker(parcel)
-        _loaded.clear()  # one at a time in memory
-        _loaded[parcel.identity] = _unpacked(parcel, own_device(_me()))
-    return _loaded[parcel.identity]
-
-
-def _check_worker(parcel: Parcel) -> None:
+def check_worker(parcel: Parcel) -> None:
+    """Refuse to compute with other versions than the client's, or without the photos."""
     mine = versions()
     differs = [f"{k} {mine[k]} instead of {v}" for k, v in parcel.versions.items() if mine[k] != v]
     if differs:
@@ -129,14 +122,14 @@ def _check_worker(parcel: Parcel) -> None:
         )
 
 
-def _unpacked(parcel: Parcel, device: torch.device) -> Model:
+def _unpacked(network: bytes) -> Model:
     import torch
 
     from finerkit.models import Model
 
     # Pickle, since networks are code; it comes from the client, which could run any code here anyway.
-    parts = torch.load(io.BytesIO(parcel.model), map_location="cpu", weights_only=False)
-    return Model(**parts, device=device)
+    parts = torch.load(io.BytesIO(network), map_location="cpu", weights_only=False)
+    return Model(**parts, device=own_device(_me()))
 
 
 def own_device(worker: str) -> torch.device:
@@ -156,21 +149,4 @@ def _me() -> str:
     """Name of this worker."""
     from distributed import get_worker
 
-    try:
-        return str(get_worker().name)
-    except ValueError:
-        return "none"
-
-
-@contextmanager
-def _threads() -> Iterator[None]:
-    """Let torch use the threads of this worker: dask tells libraries to use one."""
-    import torch
-    from distributed import get_worker
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(get_worker().state.nthreads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return str(get_worker().name)

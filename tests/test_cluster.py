@@ -20,6 +20,7 @@ from finerkit import store as disk
 distributed = pytest.importorskip("distributed", reason="needs finerkit[distributed]")
 
 pytestmark = [
+    pytest.mark.slow,
     # Of the processes that dask starts and of connections that a killed worker leaves; none of ours.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -38,7 +39,7 @@ ARRAYS = (
 
 @pytest.fixture(scope="module")
 def model():
-    return fk.load_model("resnet18", 64, "cpu", pretrained=False)
+    return fk.load_model("test_resnet", 64, "cpu", pretrained=False)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_equal_to_one_process_to_the_bit(images, model, alone, client, tmp_path,
     same(tmp_path / "s.zarr", alone)
     assert sorted(told) == [24, 32, 32, 32]
     assert (study["images"].status == "ok").all()
-    assert fk.compare(study, "Viridis alba", progress=False).attrs["complete"]
+    assert (fk.compare(study, "Viridis alba", progress=False).status == "ok").all()
 
 
 def test_a_network_is_loaded_once_per_worker(images, client, tmp_path):
@@ -243,24 +244,25 @@ def test_a_network_that_cannot_be_sent_is_named(images, client, tmp_path):
 
 
 @pytest.fixture
-def parcel(alone, images, model):
+def parcel(alone, images, monkeypatch):
+    monkeypatch.setattr(worker, "_me", lambda: "a worker's name")
     chunk = forward.Chunk(0, np.full(32, "pending", object), images.path.values[:32])
-    return cluster._pack(alone, "a run", model, [chunk])
+    return cluster._parcel(alone, [chunk])
 
 
 def test_a_worker_refuses_a_store_of_another_run(parcel):
     with pytest.raises(FileNotFoundError, match="does not see the study that this run writes at .*same path"):
-        worker._check_store(parcel, patience=0)
+        worker.check_store(parcel, patience=0)
 
 
 def test_a_worker_refuses_photos_that_it_does_not_see_and_other_versions(parcel):
     from dataclasses import replace
 
-    worker._check_worker(parcel)
+    worker.check_worker(parcel)
     with pytest.raises(FileNotFoundError, match="does not see the photo 'elsewhere.jpg'.*shared file system"):
-        worker._check_worker(replace(parcel, photo="elsewhere.jpg"))
+        worker.check_worker(replace(parcel, photo="elsewhere.jpg"))
     with pytest.raises(RuntimeError, match=r"has torch .* instead of 1.0: install the same versions"):
-        worker._check_worker(replace(parcel, versions=parcel.versions | {"torch": "1.0"}))
+        worker.check_worker(replace(parcel, versions=parcel.versions | {"torch": "1.0"}))
 
 
 @pytest.mark.parametrize(("name", "expected"), [("0", "cuda:0"), ("SLURMCluster-5", "cuda:1"), ("anna", "cuda:0")])

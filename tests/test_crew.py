@@ -34,7 +34,7 @@ def features(network, pixels):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_results_do_not_depend_on_the_number_of_cores(threads, count):
-    model = fk.load_model("mobilenetv3_small_050", SIDE, "cpu", pretrained=False)
+    model = fk.load_model("test_efficientnet", SIDE, "cpu", pretrained=False)
     threads(1)
     alone = [features(model, pixels) for pixels in batches(7)]
     threads(count)
@@ -47,7 +47,7 @@ def test_results_do_not_depend_on_the_number_of_cores(threads, count):
 
 
 def test_gradients_in_threads_are_those_of_one(threads):
-    model = fk.load_model("resnet18", SIDE, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", SIDE, "cpu", pretrained=False)
     needed = [p.requires_grad for p in model.module.parameters()]
 
     def explain(network, pixels):
@@ -64,7 +64,7 @@ def test_gradients_in_threads_are_those_of_one(threads):
 
 def test_batches_come_in_order_however_long_each_takes(threads):
     threads(4)
-    model = fk.load_model("resnet18", SIDE, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", SIDE, "cpu", pretrained=False)
     used = set()
 
     def slow_at_first(network, pixels):
@@ -80,7 +80,7 @@ def test_batches_come_in_order_however_long_each_takes(threads):
 
 def test_an_error_in_a_thread_reaches_the_caller_and_threads_end(threads):
     threads(2)
-    model = fk.load_model("resnet18", SIDE, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", SIDE, "cpu", pretrained=False)
 
     def fails(network, pixels):
         raise MemoryError("no more")
@@ -95,13 +95,13 @@ def test_an_error_in_a_thread_reaches_the_caller_and_threads_end(threads):
 
 
 def test_a_twin_has_the_same_weights_and_its_own_modules():
-    model = fk.load_model("resnet18", SIDE, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", SIDE, "cpu", pretrained=False)
     twin = model.twin()
     pairs = list(zip(model.module.parameters(), twin.module.parameters(), strict=True))
     assert all(a is not b and a.data_ptr() == b.data_ptr() for a, b in pairs)
     assert not set(model.module.modules()) & set(twin.module.modules())
     with torch.no_grad():
-        model.module.conv1.weight.mul_(2)  # changed in place, it changes for both
+        model.module.conv1[0].weight.mul_(2)  # changed in place, it changes for both
     pixels = batches(1)[0]
     np.testing.assert_array_equal(model.features(pixels)[0], twin.features(pixels)[0])
 

@@ -44,7 +44,7 @@ def naive(coarse, guide, radius=1.5):
 
 @pytest.fixture(scope="module")
 def model():
-    return fk.load_model("resnet18", SIZE, "cpu", pretrained=False)
+    return fk.load_model("test_resnet", SIZE, "cpu", pretrained=False)
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +124,9 @@ def test_maps_that_are_not_finite_are_nan_and_spoil_no_other():
 @pytest.mark.parametrize(
     ("name", "layer", "size"),
     [
-        ("resnet18", "layer3", 64),  # layer4.0.act1 is later and as fine, but the shortcut goes around it
-        ("mobilenetv3_small_100", "blocks.4.0.bn1", 64),
-        ("convnext_atto", "stages.3.downsample.0", 64),
+        ("test_resnet", "layer3", 64),  # layer4.0.act1 is later and as fine, but the shortcut goes around it
+        ("test_efficientnet", "blocks.4.0.bn1", 64),
+        ("test_convnext", "stages.3.downsample.0", 64),
         ("efficientnet-lite0", "blocks.5.0.bn1", 64),
     ],
 )
@@ -307,12 +307,10 @@ def test_what_cannot_be_fine_says_why(study, model, tmp_path):
         fk.compare(study, SPECIES[0], detail="finer")
     with pytest.raises(ValueError, match="adds up, of method='cam'. Got method='hirescam' instead: leave method out"):
         fk.compare(study, SPECIES[0], method="hirescam", detail="fine")
-    transformer = fk.load_model("vit_tiny_patch16_224", SIZE, "cpu", pretrained=False)
+    transformer = fk.load_model("test_vit", SIZE, "cpu", pretrained=False)
     photos = fk.read_images(write_photos(tmp_path / "photos", per_species=5))
     patches = fk.analyze(photos, transformer, tmp_path / "patches.zarr", progress=False)
-    with pytest.raises(
-        ValueError, match=r"finer grid than the features' 4 x 4, .* vit_tiny_patch16_224 has none. Keep"
-    ):
+    with pytest.raises(ValueError, match=r"finer grid than the features' 4 x 4, .* test_vit has none. Keep"):
         fk.compare(patches, SPECIES[0], 1, detail="fine", model=transformer, progress=False)
     assert fk.compare(patches, SPECIES[0], 1, model=transformer, progress=False).sizes["y"] == 4
 

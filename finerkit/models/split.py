@@ -1,4 +1,4 @@
-"""How to cut a network in two: a network's raw output at some layer enters; cells (batch, y, x, channel) leave."""
+"""Say where a network is cut in two, and view what a layer gives there as cells (batch, y, x, channel)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from finerkit.checks import whole
 from finerkit.names import choice
 
 if TYPE_CHECKING:
@@ -41,11 +42,10 @@ class Split:
 
     def __post_init__(self) -> None:
         choice(self.layout, LAYOUTS, "layout")
-        if self.prefix_tokens < 0:
-            raise ValueError(f"prefix_tokens must be an int in the range [0, inf). Got {self.prefix_tokens} instead.")
+        whole(self.prefix_tokens, "prefix_tokens", 0)
 
 
-def to_cells(output: Tensor, layout: str, prefix_tokens: int = 0, grid: tuple[int, int] | None = None) -> Tensor:
+def to_cells(output: Tensor, layout: str, prefix_tokens: int = 0) -> Tensor:
     """View a layer's output as cells.
 
     Parameters
@@ -54,8 +54,6 @@ def to_cells(output: Tensor, layout: str, prefix_tokens: int = 0, grid: tuple[in
         Axes as `layout` says.
     layout, prefix_tokens
         See `Split`.
-    grid
-        (rows, columns) of the patches of an "NLC" output; by default the square that fits.
 
     Returns
     -------
@@ -79,15 +77,13 @@ def to_cells(output: Tensor, layout: str, prefix_tokens: int = 0, grid: tuple[in
         return output.permute(0, 2, 3, 1)
     patches = output[:, prefix_tokens:]
     count = patches.shape[1]
-    if grid is None or grid[0] * grid[1] != count:
-        side = math.isqrt(count)
-        if side * side != count or count == 0:
-            raise ValueError(
-                f"{count} patch tokens (after {prefix_tokens} prefix tokens) do not form a square grid: "
-                "set prefix_tokens in fk.Split(...)."
-            )
-        grid = (side, side)
-    return patches.unflatten(1, grid)
+    side = math.isqrt(count)
+    if side * side != count or count == 0:
+        raise ValueError(
+            f"{count} patch tokens (after {prefix_tokens} prefix tokens) do not form a square grid: "
+            "set prefix_tokens in fk.Split(...)."
+        )
+    return patches.unflatten(1, (side, side))
 
 
 def guess_layout(output: Tensor, usual: str) -> str:
@@ -96,9 +92,8 @@ def guess_layout(output: Tensor, usual: str) -> str:
         return "NLC"
     if output.ndim != 4:
         raise ValueError(
-            f"A layer to explain gives a map or tokens: 4 or 3 axes. Got an output of shape "
-            f"{tuple(output.shape)} instead: "
-            "choose an earlier layer."
+            f"A layer to explain gives a map or tokens: 4 or 3 axes. Got an output of shape {tuple(output.shape)} "
+            "instead: choose an earlier layer."
         )
     _, a, b, c = output.shape
     if a == b != c:
