@@ -26,7 +26,6 @@ from torch import nn
 
 import finerkit as fk
 from finerkit.evidence import cam_evidence
-from finerkit.methods.class_token import class_token_way
 from finerkit.methods.gradcam import default_layer, gradcam_evidence
 from finerkit.roles import species_coords
 
@@ -74,7 +73,6 @@ def cnn():
 
 
 def ours(model, layer: str, classes, strengths):
-    way = class_token_way(model, layer)  # tried once, as by `compare`
 
     def sweep(pixels):
         if layer == "closed form":
@@ -82,7 +80,7 @@ def ours(model, layer: str, classes, strengths):
             cells, embedding = model.features(pixels)
             evidence, logit = cam_evidence(cells, weight[classes]), embedding @ weight[classes].T + bias[classes]
         else:
-            evidence, logit = gradcam_evidence(model, pixels, classes, layer, way=way)
+            evidence, logit = gradcam_evidence(model, pixels, classes, layer)
         return fk.contrast(pair_of(evidence, logit), strengths).values
 
     return sweep

@@ -92,7 +92,6 @@ def _fine(study: xr.DataTree, head: xr.Dataset, layer: str | None, model: Model 
 
 
 def _gradcam(study: xr.DataTree, names: list[str], method: str, layer: str | None, model: Model | None) -> Plan:
-    from finerkit.methods.class_token import class_token_way
     from finerkit.methods.gradcam import default_layer, gradcam_evidence
     from finerkit.study_model import model_of
 
@@ -101,10 +100,9 @@ def _gradcam(study: xr.DataTree, names: list[str], method: str, layer: str | Non
     table, known = study["species"].to_dataset(), head_species(study)
     classes = np.array([known.index(n) for n in names])
     head = None if study.attrs["head"] == "model" else (table["weight"].values, table["bias"].values)
-    how = {"pointwise": method == "hirescam", "way": class_token_way(model, layer) if head is None else None}
 
     def explain(network: Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return gradcam_evidence(network, pixels, classes, layer, head, **how)
+        return gradcam_evidence(network, pixels, classes, layer, head, pointwise=method == "hirescam")
 
     return _with_network(explain, model, {"layer": layer})
 

@@ -10,8 +10,7 @@ the sharper one at earlier layers with finer grids::
     E_k[p] = A[p] . dy_k / dA[p]
 
 The gradient is linear in the logits, so the contrast of classes is the contrast of their evidence. Only the part of the
-network after the layer is differentiated: what comes before it runs without a graph. A transformer that reads out its
-class token has a shorter way: see `finerkit.methods.class_token`.
+network after the layer is differentiated: what comes before it runs without a graph.
 """
 
 from __future__ import annotations
@@ -23,14 +22,11 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from torch import Tensor, nn
 
     from finerkit.models.model import Model
-
-    #: Takes the network and its input; returns a leaf that stands for a layer's output, and all logits.
-    Way = Callable[[Model, Tensor], tuple[Tensor, Tensor]]
 
 #: Stands for the pooled features themselves, where the network is cut.
 FEATURES = "features"
@@ -58,7 +54,6 @@ def gradcam_evidence(
     head: tuple[np.ndarray, np.ndarray] | None = None,
     *,
     pointwise: bool = False,
-    way: Way | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Evidence of several classes from one forward pass and one vector-Jacobian product per class through the tail.
 
@@ -76,9 +71,6 @@ def gradcam_evidence(
         Weight (all classes, feature) and bias of a head on the mean of the features. None: the network's own head.
     pointwise
         Multiply each cell by its own gradient (HiResCAM) rather than by the mean over cells (Grad-CAM).
-    way
-        A shorter way from the layer to the logits of the network's own head, from
-        `finerkit.methods.class_token.class_token_way`.
 
     Returns
     -------
@@ -95,7 +87,7 @@ def gradcam_evidence(
     layer = layer or default_layer(model)
     with frozen(model.module), torch.enable_grad():
         x = model.input(pixels)
-        leaf, logits = way(model, x) if way else _run_from(model, x, layer, head)
+        leaf, logits = _run_from(model, x, layer, head)
         index = torch.as_tensor(np.asarray(classes), device=logits.device)
         chosen = logits[:, index]  # (batch, class)
         gradients = logit_gradients(chosen, leaf, layer)  # (class, batch, ...layer)
