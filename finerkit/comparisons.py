@@ -12,6 +12,7 @@ from finerkit.evidence import OBJECTIVES
 from finerkit.explain import plan
 from finerkit.features import are_same, contents
 from finerkit.identity import hashed
+from finerkit.located import photo_coords
 from finerkit.names import choice, resolve, slug
 from finerkit.pairs import text_variable
 from finerkit.places import text
@@ -158,8 +159,9 @@ def compare(
         }  # fmt: skip
         data = _frame(study, photos, how.grid, [target, *chosen.names], attrs | {"objective": objective})
         found = keep(path, group, _as_picked(data, chosen), photos, how.explain, progress)
-    labels = _of_photos(study, photos, (found.sizes["y"], found.sizes["x"]))  # of now: an earlier call may be older
-    found = _as_picked(found.assign_coords(labels), chosen).assign_attrs(objective=objective)
+    else:  # labels and places of photos may have changed since
+        found = found.assign_coords(photo_coords(study, photos, (found.sizes["y"], found.sizes["x"])))
+    found = _as_picked(found, chosen).assign_attrs(objective=objective)
     return found if path is None else found.assign_attrs(store=text(path))  # where fk.score finds the network again
 
 
@@ -192,34 +194,14 @@ def _frame(
     study: xr.DataTree, photos: xr.Dataset, grid: tuple[int, int], names: list[str], attrs: dict[str, Any]
 ) -> xr.Dataset:
     """The answer without its evidence: what is known of the photos, where their grids lie, and how it is made."""
-    coords = _of_photos(study, photos, grid) | species_coords(names[0], names[1:])
-    coords |= {"status": text_variable(photos["status"].values), "image": text_variable(photos.image.values)}
+    coords = photo_coords(study, photos, grid) | species_coords(names[0], names[1:])
+    coords["status"] = text_variable(photos["status"].values)
     coords |= {"y": np.arange(grid[0]), "x": np.arange(grid[1])}
     variables = _cross_validated(study, photos, names)
     if attrs["additive"]:
         bias = study["species"].to_dataset().sel(species=names)["bias"].values
         variables["bias"] = ("species", bias, {"units": "logit"})
     return xr.Dataset(variables, coords, attrs)
-
-
-def _of_photos(study: xr.DataTree, photos: xr.Dataset, grid: tuple[int, int]) -> dict[str, Any]:
-    """Coordinates along ``image``: labels, files, sizes, rows in the study, and where the grid lies."""
-    placed = Preprocess.from_attrs(study.attrs).placement(photos.width.values, photos.height.values, grid)
-    pixel = {"units": "pixel", "comment": "of the upright original photo"}
-    coords: dict[str, Any] = {
-        f"cell_{k.removeprefix('cell_')}": ("image", v, pixel) for k, v in placed._asdict().items()
-    }
-    coords |= {"true_species": text_variable(photos["species"].values), "path": text_variable(photos["path"].values)}
-    coords |= {v: ("image", photos[v].values, pixel) for v in ("width", "height")}
-    return coords | {"row": ("image", _rows(study, photos), {"comment": "of the study's store, -1 for other photos"})}
-
-
-def _rows(study: xr.DataTree, photos: xr.Dataset) -> np.ndarray:
-    """Row of each photo in the study's store; -1 where it is none of the study's."""
-    if not are_same(study, photos):
-        return np.full(photos.sizes["image"], -1)
-    images = study["images"].to_dataset()
-    return images["row"].sel(image=photos["image"].values).values
 
 
 def _cross_validated(study: xr.DataTree, photos: xr.Dataset, names: list[str]) -> dict[str, tuple]:

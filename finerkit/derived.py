@@ -26,21 +26,25 @@ def origin_attrs(comparison: xr.Dataset) -> dict[str, str]:
     return {name: value for name, value in known.items() if value}
 
 
-def check_same_origin(data: xr.Dataset, comparison: xr.Dataset, what: str, call: str) -> None:
-    """Raise ValueError if something was not computed from what a comparison was computed from.
+def check_same_origin(
+    data: xr.Dataset, other: xr.Dataset | xr.DataTree, what: str, call: str, *, than: str = "the comparison"
+) -> None:
+    """Raise ValueError if something was not computed from what a comparison, or a study, holds.
 
     Parameters
     ----------
     data
         What was made of a comparison.
-    comparison
-        The one it is used with.
+    other
+        The comparison or study that it is used with.
     what
         What `data` are, in the plural, such as "traits".
     call
         The call that makes them again.
+    than
+        What `other` is, in words.
     """
-    mine, theirs = (asdict(Identity.from_attrs(d.attrs)) for d in (data, comparison))
+    mine, theirs = (asdict(Identity.from_attrs(d.attrs)) for d in (data, other))
     for part, words in _WORDS.items():
         if mine[part] and theirs[part] and mine[part] != theirs[part]:
-            raise ValueError(f"These {what} were made {words} than the comparison: make them again with {call}.")
+            raise ValueError(f"These {what} were made {words} than {than}: make them again with {call}.")

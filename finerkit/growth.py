@@ -6,6 +6,7 @@ that it replaces keeps its place, its id gets "~1" and its status becomes "remov
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,9 +22,6 @@ from finerkit.pairs import text_variable
 
 if TYPE_CHECKING:
     from finerkit.places import Place
-
-#: Rows of which the embeddings are read at once.
-_AT_ONCE = 2**10
 
 #: Variables of ``/images`` that are known as soon as a row is made; the others follow with the head.
 ESSENTIAL = ("species", "path", "width", "height", "status", "fingerprint", "sha256", "duplicate_of", "file")
@@ -90,7 +88,7 @@ def match(table: xr.Dataset, images: xr.Dataset) -> Match:
         if then[r] == now[i] or failed:
             row[i] = r
         else:
-            renamed[r] = _old_id(name, at)
+            renamed[r] = next(old for i in itertools.count(1) if (old := f"{name}~{i}") not in at)
             at[renamed[r]] = r
     here = row[row >= 0]
     fresh = row < 0
@@ -104,13 +102,6 @@ def match(table: xr.Dataset, images: xr.Dataset) -> Match:
     again = np.array([status[r] not in ("ok", NOT_FINITE) for r in row[~fresh]], bool) & good[~fresh]
     removed = np.flatnonzero(gone & (status != disk.REMOVED))
     return Match(row, len(ids), renamed, removed, [ids[r] for r in lost], row[~fresh][again])
-
-
-def _old_id(name: str, taken: dict[str, int]) -> str:
-    number = 1
-    while f"{name}~{number}" in taken:
-        number += 1
-    return f"{name}~{number}"
 
 
 def append(path: Place, table: xr.Dataset, images: xr.Dataset, found: Match) -> None:
@@ -131,10 +122,8 @@ def append(path: Place, table: xr.Dataset, images: xr.Dataset, found: Match) -> 
         if name in fresh and name in table:
             before = status if name == "status" else table[name].values
             disk.write_column(path, "images", name, np.append(before, fresh[name]), images[name].attrs)
-    for name in set(map(str, table.data_vars)) - {
-        *ESSENTIAL,
-        *map(str, images.data_vars),
-    }:  # the list says nothing of it
+    unsaid = set(map(str, table.data_vars)) - {*ESSENTIAL, *map(str, images.data_vars)}
+    for name in unsaid:  # by the list: new rows are empty there
         values = _merged(None, table[name].values, np.arange(found.known), found.count)
         disk.write_column(path, "images", name, values, table[name].attrs)
     disk.write_ids(path, np.append(ids, fresh["image"]))
@@ -151,11 +140,12 @@ def reuse(path: Place, table: xr.Dataset) -> int:
     status, known = table["status"].values.copy(), contents(table)
     pending = np.flatnonzero(status == disk.PENDING)
     wanted = {known[r] for r in pending}
-    may_have = np.isin(status, ["ok", disk.REMOVED, disk.PENDING])
-    finite = _finite(path, np.array([r for r in np.flatnonzero(may_have) if known[r] in wanted], int))
+    may_have = np.flatnonzero(np.isin(status, ["ok", disk.REMOVED, disk.PENDING]))
+    rows = np.array([r for r in may_have if known[r] in wanted], int)
+    group = disk.ChunkedGroup(path, "features")
+    finite = rows[np.isfinite(group.rows("embedding", rows)).all(1)]
     source_of = {known[r]: r for r in finite[::-1]}
     copied = np.array([r for r in pending if known[r] in source_of], int)
-    group = disk.ChunkedGroup(path, "features")
     for start in np.unique(copied // disk.CHUNK) * disk.CHUNK:
         rows = copied[copied // disk.CHUNK == start // disk.CHUNK]
         values = group.read(int(start), disk.CHUNK)
@@ -166,14 +156,6 @@ def reuse(path: Place, table: xr.Dataset) -> int:
     if len(copied):
         disk.write_status(path, 0, status)
     return len(copied)
-
-
-def _finite(path: Place, rows: np.ndarray) -> np.ndarray:
-    """Those of some rows whose features are there."""
-    group = disk.ChunkedGroup(path, "features")
-    parts = [rows[s : s + _AT_ONCE] for s in range(0, len(rows), _AT_ONCE)]
-    found = [part[np.isfinite(group.rows("embedding", part)).all(1)] for part in parts]
-    return np.concatenate([np.zeros(0, int), *found])
 
 
 def updated(table: xr.Dataset, images: xr.Dataset, found: Match) -> xr.Dataset:

@@ -38,6 +38,10 @@ class Identity:
         """Read what `to_attrs` wrote; "" for what is not said."""
         return cls(*(str(attrs.get(f"{field.name}_id", "")) for field in fields(cls)))
 
+    def differs(self, other: Identity) -> str:
+        """Return the first of "study", "network" and "head" that is another one; "" if none is."""
+        return next((f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)), "")
+
     def to_attrs(self) -> dict[str, str]:
         """Return it as attrs of a dataset: ``study_id``, ``network_id`` and ``head_id``."""
         return {f"{name}_id": value for name, value in asdict(self).items()}

@@ -1,17 +1,21 @@
-"""Find the files of the photos that a comparison, traits or scores are of, and say which are not there."""
+"""Say which photos a comparison or traits are of, find their files, and say which are not there."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from finerkit import places
 from finerkit import store as disk
+from finerkit.features import are_same
+from finerkit.geometry import GRID
 from finerkit.images import PhotoWarning
+from finerkit.pairs import text_variable
 from finerkit.photo_display import is_there
+from finerkit.preprocess import Preprocess
 from finerkit.study import moved, photo_root
 
 if TYPE_CHECKING:
@@ -73,6 +77,38 @@ def _folder(paths: list[str]) -> str:
         return os.path.commonpath(folders)
     except ValueError:  # on several drives
         return folders[0]
+
+
+def photo_coords(study: xr.DataTree, photos: xr.Dataset, grid: tuple[int, int]) -> dict[str, Any]:
+    """Return what a comparison, or traits, know of their photos, as coordinates along ``image``.
+
+    Parameters
+    ----------
+    study
+        Whose network looks at them.
+    photos
+        Like ``/images``.
+    grid
+        Rows and columns of cells.
+
+    Returns
+    -------
+    dict
+        ``image``, ``true_species``, ``path``, ``width`` and ``height``, ``row`` (in the study's store) and where the
+        grid lies (`finerkit.geometry.GRID`).
+    """
+    placed = Preprocess.from_attrs(study.attrs).placement(photos["width"].values, photos["height"].values, grid)
+    rows = np.full(photos.sizes["image"], -1)
+    if are_same(study, photos):
+        rows = study["images"].to_dataset()["row"].sel(image=photos["image"].values).values
+    pixel = {"units": "pixel", "comment": "of the upright original photo"}
+    sizes = {"width": photos["width"].values, "height": photos["height"].values, **dict(zip(GRID, placed, strict=True))}
+    texts = {"image": "image", "true_species": "species", "path": "path"}
+    return {
+        **{name: text_variable(photos[source].values) for name, source in texts.items()},
+        **{name: ("image", values, pixel) for name, values in sizes.items()},
+        "row": ("image", rows, {"comment": "of the study's store, -1 for other photos"}),
+    }
 
 
 def paths_of(data: xr.Dataset) -> np.ndarray:

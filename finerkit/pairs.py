@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from finerkit.places import exists, place
+from finerkit.places import exists, inside, place
 from finerkit.roles import references_of, target_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-#: Texts that are handled at once, and photos per chunk of text on disk.
-TEXTS = 2**12
 
 
 def as_pair(pair: Any) -> xr.Dataset:
@@ -63,7 +57,7 @@ def _refuse_rewritten(pair: xr.Dataset) -> None:
             "it was moved: study = fk.open_study('new place'), and ask fk.compare(study, ...) again."
         )
     try:
-        there = place(attrs["store"]) / "comparisons" / attrs["name"] / "zarr.json"
+        there = inside(place(attrs["store"]), f"comparisons/{attrs['name']}/zarr.json")
         now = json.loads(there.read_bytes())["attributes"].get("question_id")
     except (OSError, ValueError, KeyError):
         now = None
@@ -76,36 +70,13 @@ def _refuse_rewritten(pair: xr.Dataset) -> None:
 
 def plain_text(data: xr.Dataset) -> xr.Dataset:
     """Turn text read from Zarr into object arrays in memory, which compare, sort and cast as everyone is used to."""
-    plain = {n: text_variable(_objects(v), v.dims, v.attrs) for n, v in data.variables.items() if v.dtype.kind == "T"}
-    return data.assign_coords({n: v for n, v in plain.items() if n in data.coords}).assign(
-        {n: v for n, v in plain.items() if n not in data.coords}
-    )
+    text = {n: v for n, v in data.variables.items() if v.dtype.kind == "T"}
+    return data.assign({n: text_variable(v.values.astype(object), v.dims, v.attrs) for n, v in text.items()})
 
 
 def text_variable(text: np.ndarray, dims: Any = "image", attrs: Any = None) -> xr.Variable:
     """A variable of these very objects: xarray by itself passes text through pandas, which makes every one anew."""
     return xr.Variable(dims, text, attrs, fastpath=True)
-
-
-def _objects(text: xr.Variable) -> np.ndarray:
-    """Text as objects, read in parts; equal texts of a part are one object: species and status recur."""
-    objects = np.empty(text.shape, object)
-    for at in _parts(text):
-        once: dict[str, str] = {}
-        here = text[at].values
-        objects[at] = np.array([once.setdefault(t, t) for t in here.ravel().tolist()], object).reshape(here.shape)
-    return objects
-
-
-def _parts(text: xr.Variable) -> Iterator[tuple[slice, ...]]:
-    """Cut along the first dim, into whole chunks."""
-    if not text.shape:
-        yield ()
-        return
-    chunk = max(1, text.chunks[0][0]) if text.chunks else 1
-    step = chunk * max(1, TEXTS // max(1, chunk))
-    for start in range(0, text.shape[0], step):
-        yield (slice(start, start + step),)
 
 
 def typed_names(names: Any) -> list[str] | None:

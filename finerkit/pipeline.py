@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from finerkit import store as disk
-from finerkit.blocks import rows_of
+from finerkit.checks import whole
 from finerkit.compact import compacted
 from finerkit.features import contents
 from finerkit.forward import embed, features_group, run_here
@@ -30,12 +31,12 @@ from finerkit.lock import writing
 from finerkit.models import Model, load_model
 from finerkit.names import choice, resolve
 from finerkit.pairs import text_variable, typed_names
-from finerkit.places import exists, is_local, place, recover, remove, scratch
+from finerkit.places import exists, is_local, place, remove
 from finerkit.predictions import own, trained, warn_indistinct, write_tables
 from finerkit.species import HEADS
 from finerkit.study import SETTINGS, mend, open_place
 from finerkit.study_model import class_names, model_attrs, network_id, remember
-from finerkit.trust import check_version, refuse_links
+from finerkit.trust import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,8 +99,8 @@ def analyze(
     overwrite
         Replace a store that holds a different study, or leave out photos that are no longer among `images`.
     compact
-        Rewrite the store without the rows that were removed and without the comparisons of earlier heads. Trees and
-        comparisons that were opened before can then no longer be used.
+        Rewrite the store, which lies on a disk, without the rows that were removed and without its comparisons. Trees
+        and comparisons that were opened before can then no longer be used.
     progress
         Show progress bars.
     client
@@ -144,22 +145,32 @@ def analyze(
     again. Traits, which may have been named by hand, are kept as they are.
     """
     choice(head, HEADS, "head")
-    run = run_here if client is None else _workers(client)
+    run = run_here
+    if client is not None:
+        from finerkit.cluster import workers
+
+        run = workers(client)
     if not isinstance(images, xr.Dataset):
         images = read_images(images, progress=progress)
     _check_images(images, head)
-    _check_numbers(folds, C)
+    whole(folds, "folds", 2)
+    if not np.isfinite(C) or C <= 0:
+        raise ValueError(f"C must be a number in the range (0, inf). Got {C!r} instead.")
     if not isinstance(model, Model):
         model = load_model() if model is None else load_model(model)
     remember(model)
     columns = _group_columns(images, groups)
     settings = {"head": head, "folds": folds, "groups": ", ".join(columns), "C": float(C), "seed": seed}
     job = Job(_place(store), images, model, settings, columns, progress, run)
+    if compact and not is_local(job.path):
+        raise ValueError(
+            f"{str(job.path)!r} cannot be compacted, since nothing can be renamed in a bucket: copy the study to a "
+            "disk, compact it there, and copy it back."
+        )
     mend(job.path)
     if not compact and _is_ours(job, overwrite) and (table := _finished(job)) is not None:
         return open_place(job.path, table=table)
     with writing(job.path):
-        recover(job.path)  # whoever had the lock before may have been killed
         if not _is_ours(job, overwrite):
             _begin(job, keep_features)
         study = _completed(job, overwrite)
@@ -187,12 +198,6 @@ class Job:
         facts = {k: v for k, v in model_attrs(self.model).items() if k not in ("model", "pretrained")} | self.settings
         names = class_names(self.model) if self.settings["head"] == "model" else ()
         return facts | {"class_names": hashed(list(names))}
-
-
-def _workers(client: Client) -> Run:
-    from finerkit.cluster import workers
-
-    return workers(client)
 
 
 def _finished(job: Job) -> xr.Dataset | None:
@@ -225,14 +230,19 @@ def _completed(job: Job, overwrite: bool) -> xr.DataTree:
     path, images = job.path, job.images
     table = disk.read_group(path, "images")
     found = match(table, images)
-    _refuse_loss(job, found, overwrite)
+    if found.lost and not overwrite:
+        raise ValueError(
+            f"{len(found.lost)} photos of the study {str(path)!r} are not among these {images.sizes['image']}, such as "
+            f"{found.lost[0]!r}. Choose another store=, or leave them out with analyze(..., overwrite=True)."
+        )
     if len(found.new):
         append(path, table, images, found)
     _embed(job, found)
     table = disk.read_group(path, "images")
     found = match(table, images)
     after = updated(table, images, found)
-    _warn_of_news(images, after["status"].values[found.row])
+    news = np.where(usable(images), after["status"].values[found.row], "ok")  # read_images has warned of the others
+    warn_unusable(images.assign(status=text_variable(news)), "could not be analysed")
     if not usable(after).any():
         raise ValueError("None of the photos could be analysed: /images/status in the store says why.")
     fresh = not _knows(job, after)
@@ -245,15 +255,6 @@ def _completed(job: Job, overwrite: bool) -> xr.DataTree:
     if fresh:
         warn_indistinct(study)
     return study
-
-
-def _refuse_loss(job: Job, found: Match, overwrite: bool) -> None:
-    if found.lost and not overwrite:
-        raise ValueError(
-            f"{len(found.lost)} photos of the study {str(job.path)!r} are not among these "
-            f"{job.images.sizes['image']}, such as {found.lost[0]!r}. Choose another store=, or leave them out with "
-            "analyze(..., overwrite=True)."
-        )
 
 
 def _with_contents(job: Job, table: xr.Dataset, found: Match) -> xr.Dataset:
@@ -284,12 +285,6 @@ def _embed(job: Job, found: Match) -> None:
         embed(job.path, paths, job.model, job.progress, job.run)
 
 
-def _warn_of_news(images: xr.Dataset, status: np.ndarray) -> None:
-    news = status.copy()
-    news[~usable(images)] = "ok"  # read_images has warned of these
-    warn_unusable(images.assign(status=text_variable(news)), "could not be analysed")
-
-
 def _write_table(job: Job, before: xr.Dataset, after: xr.Dataset) -> None:
     """Write what changed in ``/images``."""
     names = changed(before, after)
@@ -315,7 +310,7 @@ def _fit(job: Job, table: xr.Dataset) -> None:
     """Fit the species head on the embeddings, keep it with its predictions, and make it the study's head."""
     path, head = job.path, job.settings["head"]
     features = disk.ChunkedGroup(path, "features")
-    embedding = rows_of(features["embedding"], scratch(path))
+    embedding = features["embedding"][:]
     if head == "model":
         own_logit = features["own_logit"] if "own_logit" in features.names else None
         judged = own(embedding, table, class_names(job.model), job.model.own_head, own_logit)
@@ -371,13 +366,6 @@ def _group_columns(images: xr.Dataset, groups: str | Iterable[str] | None) -> tu
     return tuple(dict.fromkeys(resolve(name, known, "column of the table") for name in names))
 
 
-def _check_numbers(folds: int, C: float) -> None:
-    if not isinstance(folds, int | np.integer) or isinstance(folds, bool) or folds < 2:
-        raise ValueError(f"folds must be an int in the range [2, inf). Got {folds!r} instead.")
-    if not np.isfinite(C) or C <= 0:
-        raise ValueError(f"C must be a number in the range (0, inf). Got {C!r} instead.")
-
-
 def _place(store: str | os.PathLike[str] | None) -> Place:
     if store is not None:
         return place(store)
@@ -405,7 +393,6 @@ def _is_ours(job: Job, overwrite: bool) -> bool:
     if "study_id" not in attrs:
         raise FileExistsError(f"{str(path)!r} exists and is not a finerkit study: choose another store=.")
     check_version(path, attrs, disk.SCHEMA_VERSION)
-    refuse_links(path)
     differs = [k for k, v in job.made_by.items() if attrs.get(k) != v]
     if differs and not overwrite:
         raise ValueError(
@@ -440,13 +427,10 @@ def _begin(job: Job, keep_features: bool | int | str) -> None:
 def _keeps(keep: bool | int | str, photos: int, model: Model, path: Place) -> bool:
     if isinstance(keep, bool):
         return keep
-    rows, columns = model.grid
-    need = 2 * photos * rows * columns * model.n_features
-    if keep == "auto" and not is_local(path):
-        return need <= KEEP_BYTES
-    if keep == "auto":
-        parent = next(p for p in [path.absolute(), *path.absolute().parents] if p.exists())
-        return need <= min(KEEP_BYTES, shutil.disk_usage(parent).free // 4)
-    if isinstance(keep, int | np.integer) and keep >= 0:
-        return need <= keep
-    raise ValueError(f"keep_features must be True, False, 'auto' or a number of bytes. Got {keep!r} instead.")
+    budget = KEEP_BYTES if keep == "auto" else keep
+    if not isinstance(budget, int | np.integer) or budget < 0:
+        raise ValueError(f"keep_features must be True, False, 'auto' or a number of bytes. Got {keep!r} instead.")
+    if keep == "auto" and is_local(path):
+        parent = next(p for p in path.absolute().parents if p.exists())
+        budget = min(budget, shutil.disk_usage(parent).free // 4)
+    return 2 * photos * math.prod(model.grid) * model.n_features <= budget

@@ -1,4 +1,4 @@
-"""Where a study lies: a folder or an address enters; what Zarr opens, and folders put in place of others, leave.
+"""Say where a study lies, in a folder or at an address, and give what Zarr opens there.
 
 A place is a `pathlib.Path`, or for an address such as "s3://bucket/warblers.zarr" its counterpart of universal_pathlib,
 over any file system of fsspec (S3 and its like, Google Cloud, memory, ...). Both have names, parents and children; what
@@ -7,17 +7,16 @@ they do not share (object stores cannot rename, and have no folders) is here.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from upath import UPath
-from zarr.storage import FsspecStore
+from zarr.storage import FsspecStore, LocalStore
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
 Place = Path | UPath
@@ -28,9 +27,6 @@ _options: dict[str, dict[str, Any]] = {}
 #: Other machines write to the same bucket: what a listing said before says nothing now.
 _FRESH = {"use_listings_cache": False}
 _BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs"})
-
-#: Endings of the names, after a dot and the name of a place, of what lies beside it while it is replaced.
-_FORMER, _NOTE = ".former", ".replaced-by"
 
 
 def place(store: str | os.PathLike[str] | UPath, options: Mapping[str, Any] | None = None) -> Place:
@@ -115,10 +111,10 @@ def exists(there: Place) -> bool:
     return True
 
 
-def zarr_store(there: Place) -> Path | FsspecStore:
+def zarr_store(there: Place) -> LocalStore | FsspecStore:
     """What Zarr and xarray open."""
     if is_local(there):
-        return there
+        return _Folder(_Root(there))
     return FsspecStore.from_url(str(there), storage_options=dict(there.storage_options))
 
 
@@ -133,11 +129,6 @@ def write_atomically(there: Place, content: bytes) -> None:
     part.replace(there)
 
 
-def scratch(there: Place) -> Path:
-    """A local folder for unnamed files that go with the process; beside the study where it is local, for the room."""
-    return there.parent if is_local(there) else Path(tempfile.gettempdir())
-
-
 def remove(there: Place) -> None:
     """Remove a folder and all in it, where it exists."""
     if is_local(there):
@@ -146,95 +137,48 @@ def remove(there: Place) -> None:
         there.fs.rm(there.path, recursive=True)
 
 
-def clear(part: Place, there: Place) -> None:
-    """Remove what was made to take a place, unless it is still needed to `recover` it."""
-    if is_local(there) or not is_between(there):
-        remove(part)
+def move(source: Place, target: Place) -> None:
+    """Give a folder another name on the same file system, where there is nothing yet.
 
-
-def copy(source: Place, target: Place) -> None:
-    """Copy a folder to a place on the same file system where there is none."""
-    if is_local(source):
-        shutil.copytree(source, target)
-        return
-    files = source.fs.find(source.path)
-    source.fs.copy(files, [target.path + name[len(source.path) :] for name in files])
-
-
-# --- one folder in the place of another ---
-
-
-def replace(part: Place, there: Place) -> None:
-    """Put a folder in the place of another, or where there is none, whole; `recover` ends what was interrupted.
-
-    It comes from beside that place, or deeper. On a disk both are renamed. Where nothing can be renamed, `part` is
-    copied, while a note says so; until the note is gone the place is not to be read.
+    On a disk in one step; in a bucket, where nothing can be renamed, by copying.
     """
-    if not is_local(there):
-        _note(there).write_text(part.path.removeprefix(there.parent.path).strip("/"), encoding="utf-8")
-        _copy_over(there)
-        return
-    former = _former(there)
-    if there.exists():
-        remove(former)
-        there.rename(former)
-    try:
-        part.rename(there)
-    except OSError:
-        if former.exists():
-            former.rename(there)
-        raise
-    shutil.rmtree(former, ignore_errors=True)
+    if is_local(source):
+        source.rename(target)
+    else:
+        files = source.fs.find(source.path)
+        source.fs.copy(files, [target.path + file[len(source.path) :] for file in files])
+        remove(source)
 
 
-def is_between(there: Place) -> bool:
-    """Whether a `replace` was interrupted, or is going on, so that a place must not be read."""
-    return _former(there).exists() and not there.exists() if is_local(there) else exists(_note(there))
+# --- links ---
 
 
-def interrupted(folder: Place) -> list[Place]:
-    """Places in a folder where a `replace` was interrupted, or is going on."""
-    ending = _FORMER if is_local(folder) else _NOTE
-    names = {left.name.removeprefix(".").removesuffix(ending) for left in folder.glob(f".?*{ending}")}
-    return [folder / name for name in sorted(names - {"", ".", ".."})]
+def inside(store: Place, key: str) -> Place:
+    """A file or folder of a store.
 
-
-def recover(there: Place) -> None:
-    """Finish or undo a `replace` that was interrupted. Only one process may do so at a time."""
-    if is_local(there):
-        former = _former(there)
-        if former.exists() and not there.exists():
-            former.rename(there)
-        remove(former)
-    elif exists(_note(there)):
-        _copy_over(there)
-
-
-def _copy_over(there: Place) -> None:
-    """Do what the note beside a place says; doing it again does no harm."""
-    part = _named_in(_note(there))
-    if not exists(part):
-        raise FileNotFoundError(
-            f"{str(part)!r} is gone, which was to take the place of {str(there)!r}. If what is there is right, remove "
-            f"{str(_note(there))!r}."
+    Raises
+    ------
+    ValueError
+        If a link on the way leads out of the store. Addresses have no links.
+    """
+    there = store / key
+    if is_local(store) and not Path(os.path.realpath(there)).is_relative_to(os.path.realpath(store)):
+        raise ValueError(
+            f"{str(store)!r} holds a link that leads out of it, on the way to {key!r}: it is not followed. Expected a "
+            "folder that holds all of the study. If you made the link, put what it leads to in its place."
         )
-    remove(there)
-    copy(part, there)
-    _note(there).unlink()
-    remove(part)
+    return there
 
 
-def _named_in(note: Place) -> Place:
-    """The place that a note names, which is somewhere under the note's own folder."""
-    names = note.read_text(encoding="utf-8").split("/")
-    if not all(names) or {".", ".."} & set(names):
-        raise ValueError(f"{str(note)!r} was not written by finerkit: remove it.")
-    return note.parent.joinpath(*names)
+class _Root(type(Path())):
+    """A folder whose files are asked for as `inside` does, which is how Zarr's store comes to all of its own."""
+
+    def __truediv__(self, key: str) -> Path:
+        return inside(Path(self), key)
 
 
-def _former(there: Place) -> Place:
-    return there.with_name(f".{there.name}{_FORMER}")
+class _Folder(LocalStore):
+    """A folder as Zarr sees it, in which no link that leads out of it is followed."""
 
-
-def _note(there: Place) -> Place:
-    return there.with_name(f".{there.name}{_NOTE}")
+    def __dask_tokenize__(self) -> tuple[str, int]:
+        return str(self), (Path(self.root) / "zarr.json").stat().st_mtime_ns  # as xarray does for paths

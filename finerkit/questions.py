@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
+from finerkit.checks import whole
 from finerkit.images import usable
 from finerkit.labels import usable_labels
 from finerkit.names import choice, resolve
@@ -43,9 +44,9 @@ def choose_references(
         choice(by, MEASURES, "by")
     automatic = isinstance(references, str) and references == "auto"
     if automatic or (isinstance(references, int | np.integer) and not isinstance(references, bool)):
-        k = max(1, min(DEFAULT_REFERENCES, len(others) - 1)) if automatic else int(references)
-        if k < 1:
-            raise ValueError(f"references must be 'auto', a number in the range [1, inf), or names. Got {k} instead.")
+        k = max(1, min(DEFAULT_REFERENCES, len(others) - 1))
+        if not automatic:
+            k = whole(references, "references", hint="It may be 'auto' or names, too.")
         return _nearest(study, target, k, by or _usual_measure(study, target))
     names = typed_names(references)
     if names is None:

@@ -20,8 +20,7 @@ from zarr.codecs import ZstdCodec
 
 from finerkit import places
 from finerkit._version import __version__
-from finerkit.lock import check_held
-from finerkit.pairs import TEXTS, plain_text
+from finerkit.pairs import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Raised whenever the layout of a store changes in a way that older code cannot read.
 SCHEMA_VERSION = 2
+
+#: Photos per chunk of text.
+TEXTS = 2**12
 
 #: Photos per chunk of arrays. A feature map of 14 x 14 x 1280 in float16 makes chunks of 16 MB before compression.
 CHUNK = 32
@@ -86,13 +88,12 @@ def commit(store: Place, *groups: str, withdraw: Iterable[str] = (), **attrs: An
     for group in groups:
         parts = group.split("/")
         for parent in ("/".join(parts[:i]) for i in range(1, len(parts))):
-            listed[parent] = _node(store / parent)
-        listed |= _nodes(store / group, group)
+            listed[parent] = _node(store, parent)
+        listed |= _nodes(store, group)
     root["attributes"] |= provenance(**attrs)
     parents_first = sorted(listed, key=lambda name: (name.count("/"), name))  # as Zarr expects them
     metadata = {name: listed[name] for name in parents_first}
     root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": metadata}
-    check_held(store)
     places.write_atomically(store / _ROOT, json.dumps(root).encode())
 
 
@@ -103,24 +104,24 @@ def committed(store: Place) -> list[str]:
 
 def _root(store: Place) -> dict[str, Any]:
     try:
-        root = _node(store)
+        root = _node(store, "")
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return root if isinstance(root, dict) and isinstance(root.get("attributes", {}), dict) else {}
 
 
-def _node(there: Place) -> dict[str, Any]:
-    return json.loads((there / _ROOT).read_bytes())
+def _node(store: Place, name: str) -> dict[str, Any]:
+    return json.loads(places.inside(store, f"{name}/{_ROOT}".lstrip("/")).read_bytes())
 
 
-def _nodes(there: Place, name: str) -> dict[str, Any]:
+def _nodes(store: Place, name: str) -> dict[str, Any]:
     """Metadata of a group and all that is in it, by name."""
-    node = _node(there)
+    node = _node(store, name)
     found = {name: node}
     if node["node_type"] == "group":
-        for child in sorted(there.iterdir()):
+        for child in sorted((store / name).iterdir()):
             if (child / _ROOT).exists():
-                found |= _nodes(child, f"{name}/{child.name}")
+                found |= _nodes(store, f"{name}/{child.name}")
     return found
 
 
@@ -150,12 +151,8 @@ def _stored(store: Place, group: str, committed: bool) -> xr.Dataset:
 
 def indexed(data: xr.Dataset) -> xr.Dataset:
     """With the indexes that `LAZY` leaves out."""
-    return data.assign_coords({name: data.variables[name] for name in unindexed(data)})
-
-
-def unindexed(data: xr.Dataset) -> list[str]:
-    """Dims that have a coordinate without an index."""
-    return [str(name) for name in data.dims if name in data.coords and name not in data.xindexes]
+    missing = [name for name in data.dims if name in data.coords and name not in data.xindexes]
+    return data.assign_coords({name: data.variables[name] for name in missing})
 
 
 def write_group(store: Place, group: str, data: xr.Dataset, **attrs: Any) -> None:
@@ -178,9 +175,25 @@ def make_group(store: Place, group: str, **attrs: Any) -> None:
 
 def remove_group(store: Place, group: str) -> None:
     """Remove a group, or an array, where it is there: first from what readers see, then from the disk."""
-    if places.exists(store / group):
+    there = places.inside(store, group)
+    if places.exists(there):
         commit(store, withdraw=[group])
-        places.remove(store / group)
+        (there / _ROOT).unlink(missing_ok=True)  # first: what a kill leaves of the rest is taken for no group
+        places.remove(there)
+
+
+def replace_group(store: Place, group: str, data: xr.Dataset) -> None:
+    """Write a dataset as a group of a group, in the place of what is there, and commit it.
+
+    All of it is written before the former one goes: a full disk costs nothing. Readers see one or the other, whole;
+    none if the process is killed in the moment between them.
+    """
+    parent, name = group.split("/")
+    make_group(store, parent)
+    write_group(store, f"{parent}/.{name}", data)
+    remove_group(store, group)
+    places.move(places.inside(store, f"{parent}/.{name}"), store / group)
+    commit(store, group)
 
 
 def open_group(store: Place, group: str = "", mode: str = "r+") -> zarr.Group:
@@ -190,7 +203,8 @@ def open_group(store: Place, group: str = "", mode: str = "r+") -> zarr.Group:
 
 def _write(store: Place, group: str, data: xr.Dataset, mode: str = "w") -> None:
     """Write a dataset as a group, by default in the place of what is there; text in chunks of `TEXTS`."""
-    data = _storable(data)
+    fixed = {n: v.astype(object) for n, v in data.variables.items() if v.dtype.kind == "U"}  # which Zarr lacks
+    data = data.assign(fixed).drop_encoding()
     there = set(open_group(store, group).array_keys()) if mode == "a" else set()  # these have their chunks
     texts = {str(n): v.shape for n, v in data.variables.items() if v.dtype == object and v.ndim and v.size}
     encoding = {n: {"chunks": (min(TEXTS, s[0]), *s[1:])} for n, s in texts.items() if n not in there}
@@ -198,15 +212,6 @@ def _write(store: Place, group: str, data: xr.Dataset, mode: str = "w") -> None:
         data.to_zarr(
             places.zarr_store(store), group=group, zarr_format=3, consolidated=False, mode=mode, encoding=encoding
         )
-
-
-def _storable(data: xr.Dataset) -> xr.Dataset:
-    """Without what a former file said about storage; text of fixed width, which Zarr does not specify, of any width."""
-    fixed = {n: v.astype(object) for n, v in data.variables.items() if v.dtype.kind == "U"}
-    data = data.assign_coords({n: v for n, v in fixed.items() if n in data.coords}).assign(
-        {n: v for n, v in fixed.items() if n not in data.coords}
-    )
-    return data.drop_encoding()
 
 
 def quiet() -> warnings.catch_warnings:
@@ -259,11 +264,6 @@ class ChunkedGroup:
         for name in sorted(values, key=lambda name: name == "embedding"):
             self._arrays[name][start : start + len(values[name])] = values[name]
 
-    def resize(self, count: int) -> None:
-        """Make room for so many images."""
-        for array in self._arrays.values():
-            array.resize((count, *array.shape[1:]))
-
 
 def make_arrays(
     store: Place,
@@ -312,7 +312,6 @@ def write_status(store: Place, start: int, status: np.ndarray, group: str = "ima
 
     Only one thread of one process may do so: its file holds the status of other chunks too.
     """
-    check_held(store)
     open_group(store, group)["status"][start : start + len(status)] = status.astype(np.dtypes.StringDType())
 
 
@@ -322,7 +321,7 @@ _DATES = {"units": "nanoseconds since 1970-01-01", "calendar": "proleptic_gregor
 
 
 def write_column(store: Place, group: str, name: str, values: np.ndarray, attrs: Mapping[str, Any]) -> None:
-    """Write a whole column along ``image``, only those of its chunks that differ from what is there.
+    """Write a whole column along ``image``.
 
     Where the array that is there is of another type, readers lose sight of it until the next `commit`.
     """
@@ -342,14 +341,9 @@ def write_column(store: Place, group: str, name: str, values: np.ndarray, attrs:
             attributes=dict(attrs),
             overwrite=True,
         )
-        array[:] = values
-        return
-    if array.shape != values.shape:
+    elif array.shape != values.shape:
         array.resize(values.shape)
-    for start in range(0, len(values), array.chunks[0]):
-        part = slice(start, start + array.chunks[0])
-        if not same_values(array[part], values[part]):
-            array[part] = values[part]
+    array[:] = values
 
 
 def same_values(a: np.ndarray, b: np.ndarray) -> bool:

@@ -17,12 +17,14 @@ import xarray as xr
 
 from finerkit import places
 from finerkit import store as disk
+from finerkit.compact import former_of
+from finerkit.derived import check_same_origin
 from finerkit.identity import Identity
 from finerkit.images import PhotoWarning
 from finerkit.lock import writing
 from finerkit.names import resolve, slug
 from finerkit.pairs import plain_text, text_variable
-from finerkit.trust import check_groups, check_version, refuse_links, telling_damage
+from finerkit.trust import check_groups, check_version, telling_damage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,10 +83,10 @@ def open_study(store: str | os.PathLike[str], *, photos: str | os.PathLike[str] 
 
 
 def mend(path: Place) -> None:
-    """Finish or undo the compaction of a study that a killed process left half done."""
-    if places.is_between(path):
-        with writing(path):
-            places.recover(path)
+    """Bring back a study whose compaction was killed in the moment when the new form was to take its place."""
+    if places.is_local(path) and not path.exists() and former_of(path).exists():
+        with writing(path), suppress(OSError):  # another process may have done it meanwhile
+            former_of(path).rename(path)
 
 
 def open_place(
@@ -93,14 +95,11 @@ def open_place(
     """Open the study at a place; see `open_study`. `table` is its ``/images``, where they have been read just now."""
     attrs = disk.read_root(path)
     check_version(path, attrs, disk.SCHEMA_VERSION)
-    refuse_links(path)
-    between = {traits.name for traits in _recover_traits(path)}
     with disk.quiet(), telling_damage(path):
         where = places.zarr_store(path)
         options = disk.LAZY | {"consolidated": True}
         tree = xr.open_datatree(where, engine="zarr", zarr_format=3, **options)
     groups = {node.path.strip("/"): node.to_dataset(inherit=False) for node in tree.subtree}
-    groups = {name: data for name, data in groups.items() if _is_shown(name, data, between)}
     groups = {name: data.drop_vars(_gone(path, name, data)) for name, data in groups.items()}
     if "images" not in groups:
         raise ValueError(f"The study {str(path)!r} was only begun: run fk.analyze(...) again with the same arguments.")
@@ -141,33 +140,6 @@ def _tree(groups: dict[str, xr.Dataset], source: str | None) -> xr.DataTree:
     if source:
         tree.encoding["source"] = source
     return tree
-
-
-def _recover_traits(path: Place) -> list[Place]:
-    """Bring back traits that a process was saving when it was killed; returns those that cannot be read yet."""
-    folder = path / "traits"
-    left = places.interrupted(folder)
-    if left or _unlisted_traits(path):
-        with suppress(OSError), writing(path):  # read-only, or somebody is at it: the others can be read
-            for traits in left:
-                places.recover(traits)
-            disk.commit(path, *_unlisted_traits(path))
-    return [traits for traits in left if places.is_between(traits)]
-
-
-def _unlisted_traits(path: Place) -> list[str]:
-    """Traits on disk that readers do not see: saving them was interrupted at its last step."""
-    if not places.exists(path / "traits"):
-        return []
-    here = {f.name for f in (path / "traits").iterdir() if not f.name.startswith(".") and (f / "zarr.json").exists()}
-    return [f"traits/{name}" for name in sorted(here - set(disk.listed(path, "traits")))]
-
-
-def _is_shown(name: str, data: xr.Dataset, between: set[str]) -> bool:
-    kind, _, child = name.partition("/")
-    if kind == "comparisons" and child:
-        return bool(data.attrs.get("complete"))
-    return not (kind == "traits" and (child in between or child.startswith(".")))
 
 
 def _read(data: xr.Dataset, small: bool) -> xr.Dataset:
@@ -269,7 +241,7 @@ def as_study(study: xr.DataTree) -> xr.DataTree:
         raise ValueError("This DataTree has no group 'images': expected a study, from fk.analyze or fk.open_study.")
     location = study.finerkit.location
     if location is not None and places.exists(location):
-        refuse_stale(study.finerkit.identity, location, "This study")
+        _refuse_stale(study.finerkit.identity, location)
     if study["images"]["status"].dtype.kind != "O" or "row" not in study["images"].coords:
         return _of_plain_xarray(study)
     return study
@@ -281,23 +253,18 @@ def _of_plain_xarray(study: xr.DataTree) -> xr.DataTree:
     return _tree(_tables(groups, None), study.encoding.get("source"))
 
 
-def refuse_stale(identity: Identity, store: Place, what: str) -> None:
-    """Raise ValueError if a store holds another study, network or head than something was made with.
-
-    `what` names that thing, at the beginning of the message.
-    """
+def _refuse_stale(identity: Identity, store: Place) -> None:
+    """Raise ValueError if a store holds another study, network or head than a study that was opened from it."""
     now = Identity.from_attrs(disk.read_root(store))
-    if now == identity:
+    part = identity.differs(now)
+    if not part:
         return
-    if now.study != identity.study:
-        why = "is of another study than the one that lies there now"
-    elif now.network != identity.network:
-        why = "was made with another network than the study that lies there now"
-    elif not now.head:
-        why = "is of a head that is being fitted anew (or was interrupted: run fk.analyze again)"
-    else:
+    why = f"is of another {part} than the one that lies there now"
+    if part == "head":
         why = "is of an earlier head: photos, labels or settings have changed since"
-    raise ValueError(f"{what} {why}. Open the study again: study = fk.open_study({str(store)!r}).")
+        if not now.head:
+            why = "is of a head that is being fitted anew (or was interrupted: run fk.analyze again)"
+    raise ValueError(f"This study {why}. Open the study again: study = fk.open_study({str(store)!r}).")
 
 
 def study_of(data: xr.Dataset, study: xr.DataTree | None = None) -> xr.DataTree:
@@ -318,23 +285,11 @@ def study_of(data: xr.Dataset, study: xr.DataTree | None = None) -> xr.DataTree:
             )
         study = open_study(data.attrs["store"])
     study = as_study(study)
-    mine, theirs = Identity.from_attrs(data.attrs), study.finerkit.identity
-    if mine != theirs:
-        raise ValueError(_mismatch(data, mine, theirs))
-    return study
-
-
-def _mismatch(data: xr.Dataset, mine: Identity, theirs: Identity) -> str:
     traits = "trait_evidence" in data
-    what = "These traits were" if traits else "This comparison was"
-    again = "fk.find_traits(fk.compare(study, ...))" if traits else "fk.compare(study, ...)"
-    if mine.study != theirs.study:
-        return f"{what} made from another study. Pass the study of {'them' if traits else 'it'}, or ask {again}."
-    part = "network" if mine.network != theirs.network else "species head"
-    return (
-        f"{what} made with another {part} than the study has now: photos, labels or settings have changed since. "
-        f"Ask again: {again}."
-    )
+    call = "fk.find_traits(fk.compare(study, ...))" if traits else "fk.compare(study, ...)"
+    what = "traits" if traits else "maps of a comparison"
+    check_same_origin(data, study, what, f"{call}, or pass study=, the one that they are of", than="the study has now")
+    return study
 
 
 @xr.register_datatree_accessor("finerkit")
@@ -384,18 +339,14 @@ class StudyAccessor:
         return str(self._tree.root["images"].attrs.get("root", ""))
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Settings of the species head: ``head``, ``folds``, ``groups``, ``C``, ``seed``."""
-        return {name: self._tree.root.attrs[name] for name in SETTINGS}
-
-    @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of cells."""
         return int(self._tree.root.attrs["grid_rows"]), int(self._tree.root.attrs["grid_columns"])
 
     def comparisons(self) -> list[str]:
         """Names of the comparisons in the store that were made with this head."""
-        return [name for name, identity in self._stored("comparisons").items() if identity == self.identity]
+        stored = self._stored("comparisons")
+        return [name for name, attrs in stored.items() if Identity.from_attrs(attrs) == self.identity]
 
     def comparison(self, name: str) -> xr.Dataset:
         """Read a comparison from the store; its evidence is read when used.
@@ -429,16 +380,11 @@ class StudyAccessor:
 
         return model_of(self._tree, model)
 
-    def _stored(self, kind: str) -> dict[str, Identity]:
-        """Identity of each complete group of a kind, by name, as the store lists them now."""
-        if self.location is None:
-            nodes = self._tree.root[kind].children if kind in self._tree.root.children else {}
-            return {name: Identity.from_attrs(node.attrs) for name, node in nodes.items()}
-        return {
-            name: Identity.from_attrs(attrs)
-            for name, attrs in disk.listed(self.store, kind).items()
-            if kind == "traits" or attrs.get("complete")
-        }
+    def _stored(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Attrs of each group of a kind, by name, as the store lists them now."""
+        if self.location is not None:
+            return disk.listed(self.store, kind)
+        return {name: node.attrs for name, node in self._tree.root.get(kind, xr.DataTree()).children.items()}
 
     def _get(self, kind: str, name: str, what: str, hint: str) -> xr.Dataset:
         known = list(self._stored(kind))

@@ -1,16 +1,13 @@
-"""A store from elsewhere: its folder and attrs enter; nothing leaves, or a refusal that says what is wrong with it.
+"""Refuse a store from elsewhere that is damaged, and say what is wrong with it.
 
-Stores hold arrays and text, never code: only Zarr format 3 is read, which has no codec that runs any.
+Stores hold arrays and text, never code: only Zarr format 3 is read, which has no codec that runs any. Links that lead
+out of a store are not followed: see `finerkit.places.inside`.
 """
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-
-from finerkit.places import is_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,28 +22,6 @@ _NEEDED = {
     "species": ("species", ("prototype", "n_photos")),
     "predictions": ("image", ("logit", "predicted")),
 }
-
-
-def refuse_links(store: Place) -> None:
-    """Raise ValueError if a link inside a store leads out of it: reading or writing would follow it.
-
-    Addresses have no links.
-    """
-    if not is_local(store):
-        return
-    root = os.path.realpath(store)
-    waiting = [root]
-    while waiting:
-        with suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:  # others may be writing to it
-            for entry in entries:
-                if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
-                    raise ValueError(
-                        f"{str(store)!r} holds a link that leads out of it, {os.path.relpath(entry.path, root)!r}: it "
-                        "is not followed. Expected a folder that holds all of the study. If you made the link, put "
-                        "what it leads to in its place."
-                    )
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
 
 
 def check_version(store: Place, attrs: Mapping[str, Any], newest: int) -> None:

@@ -155,8 +155,9 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_the_main_job_on_it(corpus, read, tmp_path, one_thread):
-    model = fk.load_model("resnet18", 64, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", 64, "cpu", pretrained=False)
     with pytest.warns(UserWarning, match=f"1 species could not be judged: .*{ALONE}"):
         study = fk.analyze(read[0], model, tmp_path / "s.zarr", "nearest_mean", progress=False)
     assert study["images"].status.values.tolist() == read[0].status.values.tolist()

@@ -1,7 +1,10 @@
 """Runs that are killed: the store opens, a rerun finishes, equal to the bit (twenty kills: benchmarks/kill.py)."""
 
+import pytest
 from killed import change, finish, kill_until_done
 from samples import write_photos
+
+pytestmark = pytest.mark.slow
 
 
 def test_killed_runs_end_the_same(tmp_path):

@@ -12,14 +12,14 @@ import zarr
 from samples import SPECIES, draw, stops_at, write_photos
 
 import finerkit as fk
-from finerkit import pairs, pipeline, study_model
+from finerkit import pipeline, study_model
 from finerkit import store as disk
 from finerkit.roles import references_of, target_of
 
 
 @pytest.fixture(scope="module")
 def model():
-    return fk.load_model("resnet18", 64, "cpu", pretrained=False)
+    return fk.load_model("test_resnet", 64, "cpu", pretrained=False)
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +84,8 @@ def test_opened_studies_are_lazy_where_it_counts(study):
     assert (study["images"].status == "ok").all()
 
 
-def test_text_is_read_and_written_in_parts(tmp_path, monkeypatch):
+def test_text_is_written_in_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr(disk, "TEXTS", 4)
-    monkeypatch.setattr(pairs, "TEXTS", 6)  # not a multiple of what was written
     ids = np.array([f"photo {i}" for i in range(11)], object)
     data = xr.Dataset({"place": ("image", ids[::-1].copy())}, {"image": ids}).assign(one="text alone")
     disk.write_group(tmp_path / "s.zarr", "images", data)
@@ -155,7 +154,7 @@ def test_with_all_other_species_as_references_the_strength_only_scales(study):
     np.testing.assert_allclose(maps[:, 1], 1.5 * maps[:, 0], atol=1e-3 * np.abs(maps).max())
     assert "only scales" in fk.figures.contrast_grid(everyone, [1], 1).caption
     different = fk.contrast(some, [0, 1], relu=False).values
-    assert np.corrcoef(different[:, 0].ravel(), different[:, 1].ravel())[0, 1] < 0.99
+    assert np.corrcoef(different[:, 0].ravel(), different[:, 1].ravel())[0, 1] < 0.998
 
 
 def test_margins_of_unseen_photos_are_reported(study):
@@ -229,8 +228,7 @@ def test_an_interrupted_comparison_is_made_again(study):
     (path / "comparisons" / "x" / "zarr.json").unlink()
     again = fk.compare(study, SPECIES[0], name="x", progress=False)
     np.testing.assert_array_equal(again.evidence, expected.evidence)
-    zarr.open_group(path / "comparisons" / "x", mode="r+", use_consolidated=False).attrs.update(complete=0)
-    disk.commit(path, "comparisons/x")
+    disk.commit(path, withdraw=["comparisons/x"])
     assert "x" not in fk.open_study(path)["comparisons"]
     assert "x" not in study.finerkit.comparisons()
 
@@ -261,7 +259,6 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(study, model, option
     monkeypatch.setattr(disk.ChunkedGroup, "write", recorded)
     again = fk.compare(study, SPECIES[0], **ask)
     assert written == [32]  # the first 32 photos were there
-    assert again.attrs["complete"]
     for name in ("evidence", "logit"):
         np.testing.assert_array_equal(again[name], expected[name])
     assert (again.status == "ok").all()
@@ -338,19 +335,19 @@ def test_another_head_on_the_same_features_takes_no_forward_pass(study, photos, 
 def test_the_split_and_the_weights_are_part_of_the_model(photos, tmp_path):
     import torch
 
-    model = fk.load_model("resnet18", 64, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", 64, "cpu", pretrained=False)
     study = fk.analyze(photos, model, tmp_path / "s.zarr", keep_features=False, progress=False)
     other = fk.load_model(model.module, 64, "cpu", split=fk.Split("layer3"), mean=model.preprocess.mean)
     with pytest.raises(ValueError, match="which differs in split, grid_rows, grid_columns, n_features"):
         fk.compare(study, SPECIES[0], model=other)
     with torch.no_grad():
-        model.module.conv1.weight.mul_(2)
+        model.module.conv1[0].weight.mul_(2)
     with pytest.raises(ValueError, match="which differs in weights_hash"):
         fk.compare(study, SPECIES[0], model=model)
 
 
 def test_a_study_is_of_one_precision(study, photos, model, tmp_path):
-    half = fk.load_model("resnet18", 64, "cpu", pretrained=False, precision="bfloat16")
+    half = fk.load_model("test_resnet", 64, "cpu", pretrained=False, precision="bfloat16")
     with pytest.raises(ValueError, match="differs in precision"):
         fk.analyze(fk.read_images(photos), half, study.finerkit.location)
     with pytest.raises(ValueError, match="differs in precision"):
@@ -416,7 +413,7 @@ def test_names_that_are_not_there(study):
         fk.compare(study, SPECIES[0], [SPECIES[2], SPECIES[2]])
     with pytest.raises(ValueError, match="references is empty"):
         fk.compare(study, SPECIES[0], [])
-    with pytest.raises(ValueError, match=r"references must be 'auto', a number in the range \[1, inf\)"):
+    with pytest.raises(ValueError, match=r"references must be an int in the range \[1, inf\). Got 0"):
         fk.compare(study, SPECIES[0], 0)
     with pytest.raises(ValueError, match="method must be one of 'cam', 'gradcam', 'hirescam'"):
         fk.compare(study, SPECIES[0], method="lime")
@@ -460,7 +457,7 @@ def test_the_networks_own_classes(photos, model, tmp_path):
 
 
 def test_the_networks_own_classes_where_its_head_is_not_linear(photos, tmp_path):
-    vit = fk.load_model("vit_tiny_patch16_224", 64, "cpu", pretrained=False)
+    vit = fk.load_model("test_vit", 64, "cpu", pretrained=False)
     images = fk.read_images(photos).isel(image=slice(3))
     study = fk.analyze(images, vit, tmp_path / "vit.zarr", head="model", progress=False)
     assert "weight" not in study["species"]
@@ -469,7 +466,7 @@ def test_the_networks_own_classes_where_its_head_is_not_linear(photos, tmp_path)
     with pytest.raises(ValueError, match="method='cam' needs a head that is linear.*use method='gradcam'"):
         fk.compare(study, "tabby, tabby cat", ["tiger cat"], images="all")
     pair = fk.compare(study, "tabby, tabby cat", ["tiger cat"], "gradcam", images="all", progress=False)
-    assert pair.attrs["layer"] == "blocks.11.norm1"
+    assert pair.attrs["layer"] == "blocks.5.norm1"
     assert pair.attrs["additive"] == 0
     assert np.abs(pair.evidence.values).max() > 0
 
@@ -538,7 +535,7 @@ def test_a_store_with_something_else_is_not_touched(photos, model, finished, tmp
         fk.analyze(images, model, path, head="nearest_mean")
     with pytest.raises(ValueError, match=r"12 photos of the study .* such as 'Viridis alba/02.png'.*overwrite=True"):
         fk.analyze(images.isel(image=slice(30)), model, path)
-    other = fk.load_model("resnet18", 96, "cpu", pretrained=False, fit="pad")
+    other = fk.load_model("test_resnet", 96, "cpu", pretrained=False, fit="pad")
     with pytest.raises(ValueError, match="differs in .*image_size, fit"):
         fk.analyze(images, other, path)
     equal_arrays(path, finished)
@@ -586,7 +583,7 @@ def test_features_that_are_not_finite_are_recorded(photos, model, tmp_path, monk
 
 def test_kept_features_follow_the_budget(photos, model, tmp_path):
     images = fk.read_images(photos)
-    need = 42 * 2 * 2 * 512 * 2
+    need = 42 * 2 * 2 * 96 * 2
     for budget, kept in ((need, True), (need - 1, False), (False, False)):
         study = fk.analyze(images, model, tmp_path / f"{budget}.zarr", keep_features=budget, progress=False)
         assert ("feature_map" in study["features"]) is kept
@@ -605,8 +602,8 @@ def test_the_model_is_found_again_by_its_name_or_refused(study, model, monkeypat
     found = study_model.model_of(study)
     assert found is not model
     assert found.weights_hash == model.weights_hash
-    with pytest.raises(ValueError, match="This study was made with 'resnet18' at 64 pixels.*pass the same model"):
-        study_model.model_of(study, fk.load_model("resnet18", 96, "cpu", pretrained=False))
+    with pytest.raises(ValueError, match="This study was made with 'test_resnet' at 64 pixels.*pass the same model"):
+        study_model.model_of(study, fk.load_model("test_resnet", 96, "cpu", pretrained=False))
 
 
 def test_your_own_module_must_be_given_again(study, monkeypatch):

@@ -14,9 +14,9 @@ from finerkit import store as disk
 from finerkit.checks import whole
 from finerkit.columns import MARK, derived_name
 from finerkit.derived import origin_attrs
-from finerkit.geometry import GRID
 from finerkit.image_tables import RESERVED
 from finerkit.images import usable
+from finerkit.located import photo_coords
 from finerkit.lock import writing
 from finerkit.names import resolve
 from finerkit.places import text
@@ -293,10 +293,6 @@ def _counted(
     cells, label = score_photos(study, photos, fit, model)
     roles = species_coords(target_of(comparison), references_of(comparison))
     place = cell_places(study, photos)
-    pixel = {"units": "pixel", "comment": "of the upright original photo"}
-    known = {name: ("image", photos[name].values) for name in ("image", "path", "row")}
-    known |= {name: ("image", photos[name].values, pixel) for name in ("width", "height")}
-    known |= {name: ("image", place[:, i], pixel) for i, name in enumerate(GRID)}
     rest = np.where(label < 0, cells.maps.astype(np.float64), 0).sum((1, 2)) + cells.constant
     signed = {"units": "logit", "comment": "signed, at this strength"}
     own = photos["species"].values == target_of(comparison)
@@ -307,7 +303,7 @@ def _counted(
             "contrast": (("image", "y", "x"), cells.maps, signed),
             "cell_where": cell_where(cells, photos, place, own, masks),
         },
-        {"true_species": ("image", photos["species"].values), **known, **roles},
+        {**photo_coords(study, photos, study.finerkit.grid), **roles},
         {"presence": presence},
     )
     source = np.full(label.shape, -1)

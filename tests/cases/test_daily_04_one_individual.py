@@ -15,7 +15,7 @@ def analyzed(tmp_path_factory):
     """What analyzes the same photos with any individuals (a function of species and number)."""
     folder = tmp_path_factory.mktemp("individuals")
     root = write_photos(folder / "photos", PHOTOS)
-    model = fk.load_model("resnet10t", 64, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", 64, "cpu", pretrained=False)
 
     def study_of(who, name):
         rows = [(f"{s}/{i:02}.png", s, who(s, i)) for s in SPECIES for i in range(PHOTOS)]

@@ -31,7 +31,7 @@ def made(tmp_path_factory):
         "length": [np.nan, *np.arange(1.0, n)], "region": ["north", "south"] * (n // 2),
     })  # fmt: skip
     images = fk.read_images(table, root=photos, progress=False)
-    model = fk.load_model("resnet10t", 64, pretrained=False, device="cpu")
+    model = fk.load_model("test_resnet", 64, pretrained=False, device="cpu")
     study = fk.analyze(images, model, root / "study.zarr", progress=False)
     pair = fk.compare(study, SPECIES[0], 1, progress=False)
     known = {"study": study, "model": model}

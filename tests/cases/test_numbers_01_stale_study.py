@@ -8,11 +8,12 @@ from samples import SPECIES, draw, write_photos
 import finerkit as fk
 
 
-@pytest.fixture
-def grown(tmp_path):
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory):
     """A study as it was opened, a comparison of it, and the study after five photos that sort before the others."""
-    model = fk.load_model("resnet18", 64, "cpu", pretrained=False)
-    photos, store = write_photos(tmp_path / "photos", 12), tmp_path / "s.zarr"
+    model = fk.load_model("test_resnet", 64, "cpu", pretrained=False)
+    folder = tmp_path_factory.mktemp("grown")
+    photos, store = write_photos(folder / "photos", 12), folder / "s.zarr"
     old = fk.analyze(fk.read_images(photos, progress=False), model, store, progress=False)
     pair = fk.compare(old, SPECIES[2], [SPECIES[1]], name="before", progress=False)
     true = {"evidence": pair.evidence.values.copy(), "embedding": old["features/embedding"].values.copy()}

@@ -14,7 +14,7 @@ from finerkit.traits.edit import history, names_of
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("edited")
     photos = write_photos(folder / "photos", 12)
-    model = fk.load_model("resnet18", 64, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", 64, "cpu", pretrained=False)
     return fk.analyze(fk.read_images(photos, progress=False), model, folder / "s.zarr", progress=False), folder
 
 

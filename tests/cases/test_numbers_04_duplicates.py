@@ -26,7 +26,7 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("copies")
     images = fk.read_images(noise(folder / "photos"), progress=False)
     assert (images["duplicate_of"].values != "").sum() == 40
-    model = fk.load_model("resnet18", 64, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", 64, "cpu", pretrained=False)
     return fk.analyze(images, model, folder / "s.zarr", progress=False)
 
 
@@ -50,7 +50,7 @@ def test_a_file_under_two_species_teaches_no_head_that_judges_it(tmp_path):
     shutil.copy(root / "A" / "00.png", root / "B" / "stray.png")
     with pytest.warns(fk.DuplicateWarning):
         images = fk.read_images(root, progress=False)
-    model = fk.load_model("resnet18", 64, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", 64, "cpu", pretrained=False)
     study = fk.analyze(images, model, tmp_path / "s.zarr", progress=False)
     fold = study["predictions"]["fold"].to_series()
     assert fold["B/stray.png"] == fold["A/00.png"] == fold["A/00 (copy).png"]

@@ -27,7 +27,7 @@ def job(tmp_path):
     frame = pd.DataFrame({"path": paths, "species": [p.split("/")[0] for p in paths]})
     for name, values in GAPS.items():
         frame[name] = values * 3
-    model = fk.load_model("resnet18", 64, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", 64, "cpu", pretrained=False)
     images = fk.read_images(photos, frame, progress=False)
     return images, model, tmp_path / "s.zarr"
 

@@ -21,7 +21,7 @@ def judged(tmp_path_factory):
     rows = [(f"{s}/{i:02}.png", s, "only one" if s == ALONE else f"{s} {i}") for s in SPECIES for i in range(10)]
     table = pd.DataFrame(rows, columns=["path", "species", "individual"])
     images = fk.read_images(root, table, progress=False)
-    model = fk.load_model("resnet18", 64, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", 64, "cpu", pretrained=False)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         study = fk.analyze(images, model, folder / "s.zarr", groups="individual", progress=False)

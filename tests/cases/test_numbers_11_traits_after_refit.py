@@ -8,7 +8,7 @@ from finerkit.traits import rename, save
 
 
 def test_traits_of_an_earlier_head_are_refused_in_words(tmp_path):
-    model = fk.load_model("resnet18", 64, "cpu", pretrained=False)
+    model = fk.load_model("test_resnet", 64, "cpu", pretrained=False)
     photos, store = write_photos(tmp_path / "photos", 12), tmp_path / "s.zarr"
     old = fk.analyze(fk.read_images(photos, progress=False), model, store, progress=False)
     traits = fk.find_traits(fk.compare(old, SPECIES[0], [SPECIES[1]], progress=False), n_traits=3)
