@@ -9,7 +9,6 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from pyarrow import ArrowInvalid
 
 from finerkit.labels import as_text
 from finerkit.names import suggestion
@@ -43,7 +42,7 @@ SIGNS = string.punctuation.replace("_", "")
 #: In bytes; with room for what is put before it.
 _LONGEST_NAME = 150
 
-_UNREADABLE = (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, OSError, ArrowInvalid)
+_UNREADABLE = (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, OSError)
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".tab": "\t"}
 
@@ -66,11 +65,18 @@ def read_table(file: Path, path: str | None = None, species: str | None = None) 
     try:
         if ending in _SEPARATORS:
             return _read_text(file, _SEPARATORS[ending], path, species)
-        return pd.read_parquet(file)
+        return _read_parquet(file)
     except UnicodeDecodeError:
         raise ValueError(f"{file.name!r} is not UTF-8 text: save it as 'CSV UTF-8' and read it again.") from None
     except _UNREADABLE as error:
         raise ValueError(f"{file.name!r} cannot be read as a table: {' '.join(str(error).split())}") from None
+
+
+def _read_parquet(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(file)
+    except Exception as error:  # of damaged files pandas 3.1 raises KeyError and JSONDecodeError, too
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def _read_text(file: Path, separator: str, path: str | None, species: str | None) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -92,6 +94,18 @@ def _fitted(box: Sequence[float], pixels: int) -> tuple[int, int]:
     scale = min(1.0, pixels / max(*sides, 1))
     width, height = (max(1, round(side * scale)) for side in sides)
     return width, height
+
+
+def encoded(picture: Image.Image) -> bytes:
+    """A picture as JPEG bytes."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=86)
+    return buffer.getvalue()
+
+
+def data_url(picture: bytes, kind: str = "jpeg") -> str:
+    """The bytes of a picture as text that a page shows without fetching anything."""
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def _placeholder(size: tuple[int, int], path: str) -> Image.Image:

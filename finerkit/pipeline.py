@@ -27,6 +27,7 @@ from finerkit.identity import Identity, hashed
 from finerkit.image_tables import RESERVED
 from finerkit.images import read_images, usable, warn_unusable
 from finerkit.labels import need_two_species, texts, usable_labels
+from finerkit.lock import break_lock as break_the_lock
 from finerkit.lock import writing
 from finerkit.models import Model, load_model
 from finerkit.names import choice, resolve
@@ -63,6 +64,7 @@ def analyze(
     seed: int = 0,
     overwrite: bool = False,
     compact: bool = False,
+    break_lock: bool = False,
     progress: bool = True,
     client: Client | None = None,
 ) -> xr.DataTree:
@@ -101,6 +103,8 @@ def analyze(
     compact
         Rewrite the store, which lies on a disk, without the rows that were removed and without its comparisons. Trees
         and comparisons that were opened before can then no longer be used.
+    break_lock
+        Remove the lock that a killed process left beside a study in a bucket; see `finerkit.break_lock`.
     progress
         Show progress bars.
     client
@@ -167,12 +171,15 @@ def analyze(
             f"{str(job.path)!r} cannot be compacted, since nothing can be renamed in a bucket: copy the study to a "
             "disk, compact it there, and copy it back."
         )
+    if break_lock:
+        break_the_lock(job.path)
     mend(job.path)
     if not compact and _is_ours(job, overwrite) and (table := _finished(job)) is not None:
         return open_place(job.path, table=table)
     with writing(job.path):
         if not _is_ours(job, overwrite):
             _begin(job, keep_features)
+        disk.finish_replacing(job.path)
         study = _completed(job, overwrite)
         if compact:
             compacted(job.path)

@@ -137,17 +137,16 @@ def remove(there: Place) -> None:
         there.fs.rm(there.path, recursive=True)
 
 
-def move(source: Place, target: Place) -> None:
+def rename_or_copy(source: Place, target: Place) -> None:
     """Give a folder another name on the same file system, where there is nothing yet.
 
-    On a disk in one step; in a bucket, where nothing can be renamed, by copying.
+    On a disk in one step; in a bucket, where nothing can be renamed, by a copy.
     """
     if is_local(source):
         source.rename(target)
     else:
         files = source.fs.find(source.path)
         source.fs.copy(files, [target.path + file[len(source.path) :] for file in files])
-        remove(source)
 
 
 # --- links ---

@@ -185,15 +185,32 @@ def remove_group(store: Place, group: str) -> None:
 def replace_group(store: Place, group: str, data: xr.Dataset) -> None:
     """Write a dataset as a group of a group, in the place of what is there, and commit it.
 
-    All of it is written before the former one goes: a full disk costs nothing. Readers see one or the other, whole;
-    none if the process is killed in the moment between them.
+    All of it is written before the former one goes. Readers see one or the other, whole; in the moment between, none,
+    and where the process is killed in it, none until the next writer calls `finish_replacing`.
     """
-    parent, name = group.split("/")
+    parent = group.split("/", maxsplit=1)[0]
     make_group(store, parent)
-    write_group(store, f"{parent}/.{name}", data)
-    remove_group(store, group)
-    places.move(places.inside(store, f"{parent}/.{name}"), store / group)
-    commit(store, group)
+    write_group(store, _beside(group), data)
+    commit(store, withdraw=[group], replacing=group)
+    finish_replacing(store)
+
+
+def finish_replacing(store: Place) -> None:
+    """Put a group in its place that `replace_group` had written whole when it was killed. One writer at a time."""
+    group = read_root(store).get("replacing")
+    if not group:
+        return
+    whole = places.inside(store, _beside(group))
+    if places.exists(whole):
+        remove_group(store, group)
+        places.rename_or_copy(whole, store / group)
+    commit(store, group, replacing="")
+    places.remove(whole)
+
+
+def _beside(group: str) -> str:
+    parent, name = group.split("/")
+    return f"{parent}/.{name}"
 
 
 def open_group(store: Place, group: str = "", mode: str = "r+") -> zarr.Group:

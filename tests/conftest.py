@@ -2,12 +2,16 @@
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: several processes share the cores in these tests
+# Before torch: several processes share the cores in these tests.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 from browser import browser, lab  # noqa: F401 - fixtures
 from bucket import serving
+from guides import guide  # noqa: F401 - a fixture
 from PIL import Image
 
 ORIENTATION = 0x0112

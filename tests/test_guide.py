@@ -59,7 +59,7 @@ def test_odd_characters_become_spaces(guide, tmp_path):
 
 def test_nothing_is_fetched(guide, page):
     sources = [attrs[a] for _, attrs in page.elements for a in ("src", "href", "data-src", "srcset") if a in attrs]
-    links = [s for s in sources if not s.startswith(("data:image/jpeg;base64,", "#"))]
+    links = [s for s in sources if not s.startswith(("data:image/jpeg;base64,", "data:image/png;base64,", "#"))]
     assert links == ["https://arxiv.org/abs/2501.11309"]
     style = "".join(page.texts["style"])
     assert "url(" not in style

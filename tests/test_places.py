@@ -14,6 +14,7 @@ from upath import UPath
 
 import finerkit as fk
 from finerkit import lock, places
+from finerkit import store as disk
 from finerkit.traits import save
 
 pytestmark = [
@@ -114,6 +115,36 @@ def test_a_study_at_an_address_is_not_compacted(photos, model, there):
     assert not there.exists()
 
 
+def of(value):
+    return xr.Dataset({"a": ("x", np.full(3, value))})
+
+
+@pytest.mark.parametrize("step", ["remove_group", "rename_or_copy", "commit"])
+def test_a_group_whose_replacement_was_cut_short_is_put_in_place_by_the_next_writer(there, tmp_path, monkeypatch, step):
+    for store in (there, tmp_path / "s.zarr"):
+        disk.commit(store)
+        disk.replace_group(store, "traits/mine", of(1))
+        with monkeypatch.context() as patched:
+            where = places if step == "rename_or_copy" else disk
+            done = getattr(where, step)
+
+            def killed(*args, done=done, **kwargs):
+                if kwargs.get("replacing"):  # what comes before the moment in question
+                    return done(*args, **kwargs)
+                raise KeyboardInterrupt
+
+            patched.setattr(where, step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                disk.replace_group(store, "traits/mine", of(2))
+        assert "traits/mine" not in disk.committed(store)
+        for _ in range(2):
+            disk.finish_replacing(store)
+            assert disk.read_group(store, "traits/mine")["a"].values.tolist() == [2, 2, 2]
+        disk.replace_group(store, "traits/mine", of(3))
+        assert disk.read_group(store, "traits/mine")["a"].values.tolist() == [3, 3, 3]
+        assert not [name for name in disk.committed(store) if "." in name]
+
+
 HOLDER = "process 1 on 'elsewhere', since 2024-01-01 12:00 UTC"
 
 
@@ -132,6 +163,9 @@ def test_a_lock_that_was_left_names_its_holder_and_can_be_broken(photos, model, 
     assert not there.exists()
     fk.break_lock(there)
     fk.break_lock(there)  # where there is none
+    left_behind(there)
+    analyze(photos, model, there, break_lock=True)
+    assert not note.exists()
     with lock.writing(there), lock.writing(there):  # within each other, in one thread
         assert note.read_text().startswith(f"process {os.getpid()} on ")
     assert not note.exists()

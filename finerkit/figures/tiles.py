@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,11 +13,11 @@ from finerkit.figures.colours import for_plotly
 from finerkit.figures.page import colour_bar, page, settle, wrap
 from finerkit.figures.screen import look
 from finerkit.figures.words import safe
+from finerkit.photo_display import data_url, encoded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from PIL import Image
 
     from finerkit.figures.panels import Grid, Row
 
@@ -75,7 +73,7 @@ def screen_tiles(grid: Grid, lines: list[list[Tile]], rgba: np.ndarray) -> go.Fi
         len(lines), columns, subplot_titles=[safe(t.words) for line in lines for t in line], row_heights=heights,
         horizontal_spacing=0.01, vertical_spacing=_HEAD / inner,
     )  # fmt: skip
-    sources = {tile.row.image: _data_url(tile.row.photo) for line in lines for tile in line}
+    sources = {tile.row.image: data_url(encoded(tile.row.photo)) for line in lines for tile in line}
     for i, line in enumerate(lines, 1):
         for j, tile in enumerate(line, 1):
             _screen_tile(figure, grid, tile, sources[tile.row.image], row=i, col=j)
@@ -120,10 +118,3 @@ def _heatmap(grid: Grid, row: Row, at: int) -> go.Heatmap:
         coloraxis="coloraxis",
         hovertemplate=words + "<extra></extra>",
     )
-
-
-def _data_url(photo: Image.Image) -> str:
-    """A photo as text that any browser shows."""
-    buffer = io.BytesIO()
-    photo.save(buffer, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from finerkit.guide.species import with_files
 from finerkit.images import PhotoWarning
+from finerkit.photo_display import data_url
 from finerkit.widgets.page import embedded
 from finerkit.widgets.strength import StrengthExplorer
 
@@ -32,7 +32,7 @@ def strength_explorer(topic: Topic, n_photos: int) -> dict[str, Any]:
     try:
         about = explorer._about | {"live": False}  # noqa: SLF001 - the page's own copy
         here = embedded(explorer, "explorer", _about=about)
-        still = f"data:image/png;base64,{base64.b64encode(explorer.snapshot()).decode()}"
+        still = data_url(explorer.snapshot(), "png")
     finally:
         explorer.close()
     return here._asdict() | {"still": still, "number": len(places), "lost": 0 if there else len(places)}

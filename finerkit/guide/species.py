@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from finerkit.labels import usable_labels
-from finerkit.photo_display import display_crop, is_there
-from finerkit.widgets.photos import encoded
+from finerkit.photo_display import data_url, display_crop, encoded, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import xarray as xr
-    from PIL import Image
 
     from finerkit.guide.topic import Topic
 
@@ -65,16 +62,11 @@ def with_files(photos: xr.Dataset, ids: list[str]) -> list[str]:
     return [i for i, path in zip(ids, photos["path"].values[rows], strict=True) if is_there(str(path))]
 
 
-def data_url(picture: Image.Image) -> str:
-    """The picture as the text that an ``img`` shows without fetching anything."""
-    return f"data:image/jpeg;base64,{base64.b64encode(encoded(picture, 80)).decode()}"
-
-
 def picture(one: xr.Dataset, box: Sequence[float], pixels: int) -> dict[str, Any]:
     """Part of a photo (left, top, right, bottom), as data URL, with name of the file, width and height in pixels."""
     part = display_crop(str(one["path"].item()), size_of(one), box, pixels)
     file = str(one["image"].item()).rpartition("/")[2]
-    return {"file": file, "source": data_url(part), "width": part.width, "height": part.height}
+    return {"file": file, "source": data_url(encoded(part)), "width": part.width, "height": part.height}
 
 
 def size_of(one: xr.Dataset) -> tuple[int, int]:

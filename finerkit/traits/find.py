@@ -342,6 +342,7 @@ def _keep(study: xr.DataTree, found: xr.Dataset, overwrite: bool) -> xr.Dataset:
     found.attrs["store"] = text(path)
     try:
         with writing(path):
+            disk.finish_replacing(path)
             if not overwrite:
                 _refuse_edited(study, found)  # again: somebody may have named some meanwhile
             return put(path, found)

@@ -63,6 +63,7 @@ def save(traits: xr.Dataset) -> xr.Dataset:
     if is_local(path) and not os.access(path, os.W_OK):
         raise PermissionError(f"The study {str(path)!r} may not be written to: copy it to a place of your own.")
     with writing(path):
+        disk.finish_replacing(path)
         return put(path, _with_theirs(stored(path, group_of(traits)), traits))
 
 
