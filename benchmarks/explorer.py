@@ -28,13 +28,15 @@ pair = random_pair(Path("photos"), photos=12, grid=(14, 14))
 explorer = fk.StrengthExplorer(pair)
 slow = ipywidgets.FloatSlider(0.6, min=0, max=2, step=0.01, continuous_update=True)
 pictures = [ipywidgets.Image(format="png") for _ in range(12)]
-from finerkit.widgets.paint import Place, paint, tables
-table, place = tables()["viridis"], Place(0, 0, 220 / 14, 220 / 14)
+from finerkit.geometry import GridPlace
+from painted import painted
+place = GridPlace(0, 0, 220 / 14, 220 / 14)
 def draw(change):
     maps = fk.contrast(pair, slow.value, relu=False).values
     for picture, one in zip(pictures, maps):
         buffer = io.BytesIO()
-        Image.fromarray(paint(one, (220, 220), place, table, explorer.limit)).save(buffer, "PNG", compress_level=1)
+        pixels = painted(one, (220, 220), place, "viridis", explorer.limit).astype(np.uint8)
+        Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
         picture.value = buffer.getvalue()
 slow.observe(draw, "value")
 draw(None)

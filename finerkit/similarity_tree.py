@@ -1,18 +1,21 @@
-"""Order of species: a similarity matrix enters; a tree, and an order in which neighbours are alike, leave."""
+"""Cluster species by similarity, and order them so that neighbours are alike."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
+from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
 if TYPE_CHECKING:
     import xarray as xr
 
-#: With more species than this the leaves stay as the clustering leaves them: the best order takes time n^3 and more.
+#: With more species than this the leaves stay as the clustering leaves them, since the best order takes time n^3 and
+#: more; and no tree is drawn, since SciPy draws it by recursion.
 MOST_ORDERED = 1000
+
+_NO_BRANCHES = np.zeros((0, 4, 2))
 
 
 class SimilarityTree(NamedTuple):
@@ -22,31 +25,15 @@ class SimilarityTree(NamedTuple):
     ----------
     order
         (leaf,) positions of the species in the matrix, in leaf order. Species without numbers are not in it.
-    merges
-        (leaf - 1, 2) nodes joined at each step, the one that comes first in the order first. Nodes below the number of
-        leaves are places in `order`; node ``leaves + i`` is what step i made.
-    similarity
-        (leaf - 1,) mean similarity between the members of the two nodes joined; never rises from step to step.
+    branches
+        (fork, 4, 2) each fork as a line through four points, ready to draw; a fork comes after those below it. A point
+        is a place in leaf order (0 the first leaf) and a similarity (NaN where the line begins at a leaf); the two
+        middle points are at the mean similarity between the members that the fork joins. Empty above `MOST_ORDERED`
+        species, and where a chain of forks is too long for SciPy.
     """
 
     order: np.ndarray
-    merges: np.ndarray
-    similarity: np.ndarray
-
-
-class Branch(NamedTuple):
-    """One fork of the drawn tree: a line at `similarity` from place `first` to `last`, and its two stems' far ends.
-
-    Places are in leaf order, 0 the first leaf; stems end at the similarities `first_stem` and `last_stem` (NaN: at a
-    leaf). `leaves` are the first and the last leaf below it.
-    """
-
-    similarity: float
-    first: float
-    last: float
-    first_stem: float
-    last_stem: float
-    leaves: tuple[int, int]
+    branches: np.ndarray
 
 
 def similarity_tree(similarity: xr.DataArray | np.ndarray) -> SimilarityTree:
@@ -77,30 +64,27 @@ def similarity_tree(similarity: xr.DataArray | np.ndarray) -> SimilarityTree:
     both = _both_ways(values)
     kept = _complete(both)
     if len(kept) < 2:
-        return SimilarityTree(kept, np.zeros((0, 2), np.int64), np.zeros(0))
+        return SimilarityTree(kept, _NO_BRANCHES)
     both = both[np.ix_(kept, kept)]
     top = both[~np.eye(len(kept), dtype=bool)].max()
     distance = squareform(np.where(np.eye(len(kept), dtype=bool), 0, top - both), checks=False)
     steps = linkage(distance, "average")
-    if len(kept) <= MOST_ORDERED:
-        steps = optimal_leaf_ordering(steps, distance)
-    leaves = leaves_list(steps)
-    return SimilarityTree(kept[leaves], _merges(steps, leaves), top - steps[:, 2])
+    if len(kept) > MOST_ORDERED:
+        return SimilarityTree(kept[leaves_list(steps)], _NO_BRANCHES)
+    steps = optimal_leaf_ordering(steps, distance)
+    return SimilarityTree(kept[leaves_list(steps)], _branches(steps, top))
 
 
-def branches(tree: SimilarityTree) -> list[Branch]:
-    """Lay out the tree for drawing, one branch per merge, in the order of the merges."""
-    n = len(tree.order)
-    place = [float(i) for i in range(n)]
-    stem = [np.nan] * n
-    span = [(i, i) for i in range(n)]
-    drawn = []
-    for (a, b), similarity in zip(tree.merges, tree.similarity, strict=True):
-        drawn.append(Branch(float(similarity), place[a], place[b], stem[a], stem[b], (span[a][0], span[b][1])))
-        place.append((place[a] + place[b]) / 2)
-        stem.append(float(similarity))
-        span.append((span[a][0], span[b][1]))
-    return drawn
+def _branches(steps: np.ndarray, top: float) -> np.ndarray:
+    """SciPy's drawing of the tree, which puts leaves at 5, 15, 25 ... and at distance 0."""
+    steps = np.add(steps, [0, 0, 1, 0])  # the most similar pair is at distance 0, too: tell it from the leaves
+    try:
+        drawn = dendrogram(steps, no_plot=True)
+    except RecursionError:
+        return _NO_BRANCHES
+    distance = np.array(drawn["dcoord"])
+    similarity = np.where(distance > 0, top + 1 - distance, np.nan)
+    return np.stack([(np.array(drawn["icoord"]) - 5) / 10, similarity], -1)
 
 
 def _both_ways(values: np.ndarray) -> np.ndarray:
@@ -123,17 +107,3 @@ def _complete(both: np.ndarray) -> np.ndarray:
     if kept.sum() == 1 and len(both) > 1:
         kept[:] = False
     return np.flatnonzero(kept)
-
-
-def _merges(steps: np.ndarray, leaves: np.ndarray) -> np.ndarray:
-    """SciPy's steps with leaves named by their places in the order, the upper node first."""
-    n = len(leaves)
-    place = np.empty(n, np.int64)
-    place[leaves] = np.arange(n)
-    first = list(place)  # leaf of every node
-    merges = np.empty((n - 1, 2), np.int64)
-    for i, joined in enumerate(steps[:, :2].astype(int)):
-        upper, lower = sorted(joined, key=lambda node: first[node])
-        merges[i] = [place[node] if node < n else node for node in (upper, lower)]
-        first.append(first[upper])
-    return merges

@@ -1,4 +1,4 @@
-"""A real JupyterLab in a headless Chromium: code enters; the page, and the kernel to ask, leave.
+"""A real JupyterLab in a headless Chromium: run code, look at the page, ask the kernel.
 
 Fixtures ``browser`` and ``lab`` skip, with the reason, where there is no Chromium or no playwright.
 """

@@ -6,6 +6,8 @@ from species_study import HOSTILE, species_study
 
 import finerkit as fk
 
+pytestmark = pytest.mark.slow
+
 START = """
 from pathlib import Path
 from species_study import species_study
@@ -29,11 +31,15 @@ def readout(page):
 
 
 def colours(page):
-    """Number of different colours on the map."""
-    return page.evaluate("""() => {
-      const canvas = document.querySelector(".fk-heatmap");
-      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-      return new Set(new Uint32Array(data.buffer)).size;
+    """Number of different colours among the cells of the map."""
+    return page.evaluate("""async () => {
+      const picture = new Image();
+      picture.src = document.querySelector(".fk-heatmap image").getAttribute("href");
+      await picture.decode();
+      const canvas = new OffscreenCanvas(picture.width, picture.height);
+      const context = canvas.getContext("2d");
+      context.drawImage(picture, 0, 0);
+      return new Set(new Uint32Array(context.getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size;
     }""")
 
 
@@ -68,7 +74,7 @@ def test_arrow_keys_and_enter_choose_and_space_ticks(notebook):
     page.keyboard.press("Space")
     notebook.until("explorer.references", [ticked])
     assert page.locator(".fk-ticked .fk-link").inner_text() == ticked
-    assert page.evaluate("document.activeElement.className") == "fk-heatmap"  # the notebook did not take the keys
+    assert page.locator(MAP).evaluate("e => e === document.activeElement")  # the notebook did not take the keys
 
 
 def test_mouse_reads_a_pair_and_chooses_a_row(notebook):
@@ -120,6 +126,29 @@ def test_dark_theme(lab):
         page.wait_for_selector(".fk-alike img", timeout=90_000)
         name = page.locator(".fk-alike .fk-link").first.evaluate("e => getComputedStyle(e).color")
         assert np.mean([int(v) for v in name[name.index("(") + 1 : -1].split(",")[:3]]) > 150
+
+
+def test_very_many_species_are_searched_by_name(lab):
+    genera = "[f'Genus{chr(97 + i // 26)}{chr(97 + i % 26)}' for i in range(260)]"
+    many = START.replace('Path("photos")', f'Path("many"), {genera}, photos=1').replace("Alba una", "Genusaa una")
+    with lab.run(many) as notebook:
+        page = notebook.page
+        page.wait_for_selector(".fk-alike img", timeout=90_000)
+        assert page.locator(MAP).count() == 0
+        search = page.get_by_label("Species", exact=True)
+        search.fill("genusjx DUO")
+        page.keyboard.press("Enter")
+        notebook.until("explorer.species", "Genusjx duo")
+        page.wait_for_selector(".fk-species-side h3:text-is('Genusjx duo')")
+        names = notebook.ask("list(explorer.listed())")
+        page.wait_for_selector(f".fk-alike .fk-link:text-is('{names[0]}')")
+        assert page.locator(".fk-alike .fk-link").all_inner_texts() == names
+        search.fill("nobody")
+        page.keyboard.press("Enter")
+        assert search.evaluate("e => e.validity.customError")
+        page.get_by_label(f"Take {names[1]} as a reference").check()
+        notebook.until("explorer.references", [names[1]])
+        assert page.troubles == []
 
 
 def test_the_state_alone_shows_it_and_hostile_names_do_nothing(browser, tmp_path):

@@ -1,14 +1,18 @@
 """The strength explorer's state, as Python sees it."""
 
+import base64
+import io
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import traitlets
 import xarray as xr
+from PIL import Image
 from samples import random_pair
 
 import finerkit as fk
 from finerkit.roles import references_of
-from finerkit.widgets.paint import tables
 
 
 @pytest.fixture
@@ -86,11 +90,7 @@ def test_enlarging_sends_the_photo_at_its_own_size_and_turns_to_its_page(pair):
     explorer = fk.StrengthExplorer(pair, page_size=2, sort="name", tile=80)
     explorer.enlarged = "005.png"
     assert explorer.page == 2
-    from io import BytesIO
-
-    from PIL import Image
-
-    with Image.open(BytesIO(explorer._photo["photo"])) as photo:
+    with Image.open(io.BytesIO(explorer._photo["photo"])) as photo:
         assert photo.size == (50, 50)
     explorer.enlarged = ""
     assert explorer._photo == {}
@@ -163,11 +163,32 @@ def test_thousands_of_photos_do_not_travel(tmp_path):
 
 def test_snapshot_shows_the_contrast(pair):
     explorer = fk.StrengthExplorer(pair)
-    shown = np.asarray(explorer.snapshot(), int)
+    shown = np.asarray(Image.open(io.BytesIO(explorer.snapshot())).convert("RGB"), int)
     explorer.opacity = 0
-    plain = np.asarray(explorer.snapshot(), int)
+    plain = np.asarray(Image.open(io.BytesIO(explorer.snapshot())).convert("RGB"), int)
     assert shown.shape == plain.shape
     assert np.abs(shown - plain).max() > 50
+
+
+def test_a_still_picture_joins_the_output_once_its_cell_has_run(pair, monkeypatch):
+    shown, later = [], {}
+    events = SimpleNamespace(register=later.__setitem__, unregister=lambda name, _: later.pop(name))
+    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(events=events))
+    monkeypatch.setattr("IPython.display.display", lambda data, **options: shown.append((data, options)))
+    explorer = fk.StrengthExplorer(pair)
+    explorer._ipython_display_()
+    ((first, options),) = shown
+    assert set(first) == {"application/vnd.jupyter.widget-view+json", "text/plain"}
+    later["post_run_cell"](None)
+    assert later == {}
+    second, update = shown[1]
+    assert second == first | {"image/png": second["image/png"]}
+    assert update == options | {"update": True}
+    assert Image.open(io.BytesIO(base64.b64decode(second["image/png"]))).format == "PNG"
+    monkeypatch.setattr(explorer, "_still", lambda: 1 / 0)
+    explorer._ipython_display_()
+    later["post_run_cell"](None)
+    assert "No still picture was made for the saved notebook. ZeroDivisionError" in explorer.error
 
 
 def test_links_share_state_at_once(pair, tmp_path):
@@ -177,12 +198,3 @@ def test_links_share_state_at_once(pair, tmp_path):
     assert len(links) == 2
     with pytest.raises(TypeError, match="Expected another StrengthExplorer"):
         first.link(3)
-
-
-def test_tables_are_the_figures_colours():
-    from finerkit.figures.colours import colours
-
-    for name, table in tables().items():
-        assert table.shape == (256, 4)
-        expected = colours(name, signed=name.endswith("_r"), opacity=1)
-        np.testing.assert_allclose(table / 255, expected, atol=0.5 / 255 + 1e-9)

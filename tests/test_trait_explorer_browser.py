@@ -4,6 +4,8 @@ import math
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 START = """
 from pathlib import Path
 import numpy as np

@@ -5,6 +5,8 @@ import pytest
 
 import finerkit as fk
 
+pytestmark = pytest.mark.slow
+
 START = """
 from pathlib import Path
 from samples import random_pair
@@ -14,15 +16,14 @@ explorer = fk.StrengthExplorer(pair, page_size=6)
 explorer
 """
 
-#: What Python would draw over the second photo, in the notebook's kernel.
+#: What is to be drawn over the second photo, in the notebook's kernel.
 EXPECTED = """
-from finerkit.widgets.paint import Place, paint, tables
-one = pair.isel(image=1)
-place = Place(*(float(one[v]) for v in ("cell_left", "cell_top", "cell_width", "cell_height")))
-place = place.scaled(73 / 30, 220 / 90)
+from finerkit.geometry import GridPlace
+from painted import painted
+place = GridPlace.of(pair.isel(image=1)).scaled(73 / 30, 220 / 90)
 map = fk.contrast(pair, explorer.strength, references=explorer.references, relu=False).isel(image=1).values
-table = tables()[explorer.cmap_signed if explorer.signed else explorer.cmap]
-painted = paint(map, (73, 220), place, table, explorer.limit, signed=explorer.signed, opacity=explorer.opacity)
+cmap = explorer.cmap_signed if explorer.signed else explorer.cmap
+expected = painted(map, (73, 220), place, cmap, explorer.limit, signed=explorer.signed, opacity=explorer.opacity)
 """
 
 #: The pixels of one map, composited on black so that colours of transparent pixels do not count.
@@ -90,7 +91,7 @@ def test_python_sets_the_state_and_browser_draws_the_same_contrast(notebook, str
     page.wait_for_function("s => document.querySelector('.fk input[type=range]').value == s", arg=strength)
     page.wait_for_timeout(300)
     notebook.tell(EXPECTED)
-    expected = np.array(notebook.ask("painted.tolist()"), float)
+    expected = np.array(notebook.ask("expected.tolist()"), float)
     drawn = pixels(page, 1)
     assert drawn.shape[:2] == expected.shape[:2]
     assert np.abs(drawn - expected[..., :3] * expected[..., 3:] / 255).max() <= 2.5  # canvases keep premultiplied bytes
@@ -205,4 +206,30 @@ def test_the_state_alone_draws_the_page_anywhere(browser, tmp_path):
         page.wait_for_selector(".fk-tile canvas")
         page.wait_for_timeout(200)
         assert pixels(page).max() > 50
+        assert page.troubles == []
+
+
+#: As `START`, with a still picture that takes two seconds, so that it comes long after the first paint.
+LATE = START.replace("explorer = ", "import time\nstill = fk.StrengthExplorer.snapshot\n"
+    "fk.StrengthExplorer.snapshot = lambda self: [time.sleep(2), still(self)][1]\nexplorer = ")  # fmt: skip
+
+
+def test_a_still_picture_joins_the_output_and_the_view_stays_as_it_is(lab):
+    """JupyterLab renders the output again; the explorer moves to its new place."""
+    import nbformat
+
+    with lab.run(LATE) as notebook:
+        page = notebook.page
+        page.wait_for_selector(".fk-tile canvas", timeout=90_000)
+        page.evaluate("document.querySelector('.fk').before = true")
+        notebook.ask("explorer.error")  # waits until the cell, picture and all, is done
+        page.wait_for_timeout(500)
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(1500)
+        (output,) = nbformat.read(lab.root / "work" / notebook.name, 4).cells[0].outputs
+        assert {"application/vnd.jupyter.widget-view+json", "image/png"} <= set(output["data"])
+        assert page.evaluate("[...document.querySelectorAll('.fk')].map((e) => e.before)") == [True]
+        slider(page).focus()
+        page.keyboard.press("End")
+        notebook.until("explorer.strength", 2.0)
         assert page.troubles == []

@@ -243,7 +243,7 @@ def _matrix(ax: Axes, content: SimilarityMap, plan: Plan) -> QuadMesh:
     number, (low, high) = len(content.names), content.limits
     edges = np.arange(number + 1) - 0.5
     cmap = mpl.colormaps[content.cmap].with_extremes(bad="0.88")
-    gap = {"edgecolors": "white", "linewidth": min(0.5, plan.cell / 8)} if plan.cell > 1 else {"rasterized": True}
+    gap = {"edgecolors": "white", "linewidth": min(0.5, plan.cell / 8)} if plan.cell > 2 else {"rasterized": True}
     drawn = ax.pcolormesh(edges, edges, np.ma.masked_invalid(content.values), cmap=cmap, vmin=low, vmax=high, **gap)
     for i, j, text, size in cell_texts(content, plan.cell):
         ink = ink_on(drawn.to_rgba(content.values[i, j]))

@@ -1,20 +1,24 @@
-"""Share what all explorers do: show their errors, and a picture where they cannot run."""
+"""Share what all explorers do: show their errors, and leave a still picture for readers without a kernel."""
 
 from __future__ import annotations
 
 import base64
 import io
+import uuid
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import anywidget
+import numpy as np
 import traitlets as t
+from PIL import Image
 
+from finerkit.figures.colours import DIVERGING, SEQUENTIAL, colours
+from finerkit.names import resolve
 from finerkit.widgets.modules import module, style
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from PIL import Image
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class Explorer(anywidget.AnyWidget):
@@ -48,9 +52,17 @@ class Explorer(anywidget.AnyWidget):
         """Answer what the browser asks for; explorers that offer something override this."""
         raise ValueError(f"{type(self).__name__} does not know the request {request.get('kind')!r}.")
 
-    def snapshot(self) -> Image.Image | None:
-        """The present view as a picture, for readers without a kernel or who have not trusted the notebook."""
-        return None
+    def snapshot(self) -> bytes:
+        """Bytes of a PNG: what is shown now as a figure for print, for readers without a kernel."""
+        with warnings.catch_warnings(action="ignore"):  # names left out, photos not found: the explorer has said so
+            drawn = Image.open(io.BytesIO(self._still()))
+        buffer = io.BytesIO()
+        drawn.convert("RGB").quantize(128).save(buffer, "PNG", optimize=True)  # a third of the bytes
+        return buffer.getvalue()
+
+    def _still(self) -> bytes:
+        """PNG of the figure that shows the same; each explorer has its own."""
+        raise NotImplementedError
 
     def page_state(self) -> dict[str, Any]:
         """All that the browser module needs to show this view without a kernel: plain values, bytes as base64."""
@@ -78,15 +90,28 @@ class Explorer(anywidget.AnyWidget):
         else:
             self.error = ""
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict] | None:
-        made = super()._repr_mimebundle_(**kwargs)
-        picture = self.snapshot()
-        if made is None or picture is None:
-            return made
-        data, metadata = made if isinstance(made, tuple) else (made, {})
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG", optimize=True)
-        return data | {"image/png": base64.b64encode(buffer.getvalue()).decode()}, metadata
+    def _ipython_display_(self) -> None:
+        """Show the explorer at once; once its cell has run, a still picture joins it, to be saved with the notebook."""
+        from IPython import get_ipython
+        from IPython.display import display
+
+        if self._repr_mimebundle_ is None:  # closed
+            raise NotImplementedError
+        data, metadata = self._repr_mimebundle_()
+        shown = {"raw": True, "metadata": metadata, "display_id": uuid.uuid4().hex}
+        display(data, **shown)
+        events = get_ipython().events
+
+        def join_picture(_result: Any = None) -> None:
+            events.unregister("post_run_cell", join_picture)
+            try:
+                picture = base64.b64encode(self.snapshot()).decode()
+            except Exception as error:  # noqa: BLE001 - without its picture the explorer works
+                self.error = f"No still picture was made for the saved notebook. {type(error).__name__}: {error}"
+            else:
+                display(data | {"image/png": picture}, **shown, update=True)
+
+        events.register("post_run_cell", join_picture)
 
 
 def _plain(value: Any) -> Any:
@@ -97,6 +122,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value
+
+
+def tables() -> dict[str, np.ndarray]:
+    """Every colour map that is offered, as 256 x 4 bytes (red, green, blue, alpha) at full opacity."""
+    named = [(name, False) for name in SEQUENTIAL] + [(name, True) for name in DIVERGING]
+    return {name: np.rint(255 * colours(name, signed, opacity=1)).astype(np.uint8) for name, signed in named}
+
+
+def known(name: str, names: Iterable[str], what: str, hint: str = "") -> str:
+    """The name that was meant, or the error of a trait that cannot be set so; see `finerkit.names.resolve`."""
+    try:
+        return resolve(name, names, what, hint)
+    except ValueError as error:
+        raise t.TraitError(str(error)) from None
 
 
 def number(low: float, high: float, default: float, words: str) -> t.Float:

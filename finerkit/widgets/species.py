@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,29 +12,23 @@ from finerkit.comparisons import compare
 from finerkit.figures.colours import SEQUENTIAL
 from finerkit.likeness import taken_for
 from finerkit.located import warn_gone
-from finerkit.names import resolve
 from finerkit.pairs import typed_names
 from finerkit.photo_display import gone
 from finerkit.similarity import MEASURES, head_species, similar_species, similarity_rows
 from finerkit.similarity_tree import SimilarityTree, similarity_tree
 from finerkit.study import as_study
-from finerkit.widgets.base import Explorer, one_of
+from finerkit.widgets.base import Explorer, known, one_of, tables
 from finerkit.widgets.exemplars import Exemplar, exemplars
 from finerkit.widgets.photos import jpeg
-from finerkit.widgets.species_snapshot import heat_colours, species_snapshot
 
 if TYPE_CHECKING:
     import xarray as xr
-    from PIL import Image
 
 #: Photos of the chosen species, and of each look-alike.
 PHOTOS, PHOTOS_OF_OTHERS = 4, 3
 
-#: Above `ALL_IN_VIEW` species the map opens on the `IN_VIEW` around the chosen one.
-ALL_IN_VIEW, IN_VIEW = 60, 30
-
-#: Above `WHOLE` species the map holds the `NEIGHBOURHOOD` nearest to the chosen one, itself among them.
-WHOLE, NEIGHBOURHOOD = 500, 300
+#: Above this many species there is no map, only the list of look-alikes and a box to search for names.
+WHOLE = 500
 
 #: Most look-alikes that are listed.
 MOST = 24
@@ -55,7 +50,7 @@ class SpeciesExplorer(Explorer):
     Species stand in the order of a tree (average linkage, leaves ordered so that neighbours are most alike). Choose a
     species with the mouse or with arrow keys and Enter; its look-alikes are listed with photos and numbers, and those
     that are ticked become the references of `compare`. Only the photos that are shown travel: the most typical ones.
-    Of more than 500 species the map holds the 300 that are nearest to the chosen one.
+    Of more than 500 species there is no map: search for a name, and look at the list.
 
     Parameters
     ----------
@@ -74,8 +69,6 @@ class SpeciesExplorer(Explorer):
         Measure of similarity, see `finerkit.similar_species`; only those that this study can answer.
     k : int
         How many look-alikes are listed, 1 to 24.
-    in_view : int
-        How many species the map shows, around the chosen one; all, or 30 where there are more than 60.
     cmap : str
         Colour map.
 
@@ -97,7 +90,6 @@ class SpeciesExplorer(Explorer):
     references = t.List(t.Unicode()).tag(sync=True)
     by = t.Unicode("").tag(sync=True)
     k = t.Int(5).tag(sync=True)
-    in_view = t.Int(0).tag(sync=True)
     cmap = one_of(SEQUENTIAL, "cmap")
 
     _about = t.Dict().tag(sync=True)
@@ -108,19 +100,20 @@ class SpeciesExplorer(Explorer):
         self._study = as_study(study)
         self._names = head_species(self._study)
         self._measures = _answerable(self._study, self._names)
+        self._is_whole = len(self._names) <= WHOLE
         self._scores: dict[tuple[str, str], xr.DataArray] = {}
-        self._trees: dict[tuple[str, str], SimilarityTree] = {}
+        self._trees: dict[str, SimilarityTree] = {}
         self._typical: dict[str, list[Exemplar]] = {}
         self._said_gone = False
         self._refuse_unknown(state)
-        first = {"by": self._measures[0], "in_view": self._usual_view(), "k": 5} | state
+        first = {"by": self._measures[0], "k": 5} | state
         if not first.get("species"):
             first["species"] = self._closest(first["by"])
         super().__init__(_about=self._describe(), **first)
         self._remap()
         self._fetch()
-        self.observe(self._chosen, "species")
-        self.observe(self._remap, ["by", "cmap"])
+        self.observe(self._untick, "species")
+        self.observe(self._remap, ["by", "cmap"] if self._is_whole else ["species", "by", "cmap", "references"])
         self.observe(self._fetch, ["species", "by", "k", "references"])
 
     @property
@@ -130,19 +123,21 @@ class SpeciesExplorer(Explorer):
 
     @property
     def tree(self) -> SimilarityTree:
-        """The tree of the present measure; ``order`` are positions in ``study["species"]``."""
-        if self._key not in self._trees:
-            tree = similarity_tree(self._map_scores(self.by, self.species))
-            self._trees = {key: kept for key, kept in self._trees.items() if self._is_whole} | {self._key: tree}
-        tree = self._trees[self._key]
-        return tree._replace(order=self._places(self._map_scores(self.by, self.species)["target"])[tree.order])
+        """The tree of the present measure; ``order`` are positions in ``study["species"]``. At most 500 species."""
+        if not self._is_whole:
+            raise ValueError(
+                f"This study has {len(self._names)} species, and a tree is made of at most {WHOLE}: "
+                "fk.figures.similarity_map(study, species=[...]) draws some of them."
+            )
+        if self.by not in self._trees:
+            self._trees[self.by] = similarity_tree(self._similarities())
+        return self._trees[self.by]
 
     @property
     def matrix(self) -> xr.DataArray:
-        """Similarity by the present measure, (target, species) in the order of the tree: what the map shows."""
-        scores = self._map_scores(self.by, self.species)
+        """Similarity by the present measure, (target, species), in the order of the tree; at most 500 species."""
         shown = [self._names[i] for i in self.tree.order]
-        return scores.sel(target=shown, species=shown)
+        return self._similarities().sel(target=shown, species=shown)
 
     def look_alikes(self) -> xr.DataArray:
         """The `k` nearest look-alikes of the chosen species with their similarity; see `finerkit.similar_species`."""
@@ -165,17 +160,27 @@ class SpeciesExplorer(Explorer):
             return compare(self._study, self.species, self.references, **options)
         return compare(self._study, self.species, "auto", **({"by": self.by} | options))
 
-    def snapshot(self) -> Image.Image:
-        """The map of all species, and a typical photo of the chosen one and of its look-alikes."""
-        return species_snapshot(self)
-
     def listed(self) -> dict[str, float]:
         """The look-alikes that are listed, with their similarity: the nearest, then others that are ticked."""
-        row = self._row(self.species).drop_sel(species=self.species)
-        known = row[row.notnull().values]
-        near = known[np.argsort(-known.values, kind="stable")[: self.k]]
-        names = dict.fromkeys([*(str(s) for s in near["species"].values), *self.references])
+        return self._nearest(self.k)
+
+    def _nearest(self, count: int) -> dict[str, float]:
+        row = self._similarities().sel(target=self.species)
+        others = row.drop_sel(species=self.species).dropna("species")
+        near = others["species"].values[np.argsort(-others.values, kind="stable")[:count]]
+        names = dict.fromkeys([*map(str, near), *self.references])
         return {name: float(row.sel(species=name)) for name in names if name != self.species}
+
+    def _still(self) -> bytes:
+        """The map; of more than 500 species, that of the chosen one and its look-alikes."""
+        from finerkit.figures.page import paper_style
+        from finerkit.figures.similarity import print_similarity, similarity_of
+
+        some = None if self._is_whole else [self.species, *self.listed()]
+        buffer = io.BytesIO()
+        with paper_style():
+            print_similarity(similarity_of(self._study, self.by, some), 180).savefig(buffer, dpi=100)
+        return buffer.getvalue()
 
     def typical(self, species: str, count: int = PHOTOS) -> list[Exemplar]:
         """The photos of a species that lie nearest to its prototype, `PHOTOS` of them at most."""
@@ -187,11 +192,11 @@ class SpeciesExplorer(Explorer):
 
     @t.validate("species")
     def _check_species(self, proposal: t.Bunch) -> str:
-        return self._known(proposal["value"], "species")
+        return known(proposal["value"], self._names, "species")
 
     @t.validate("references")
     def _check_references(self, proposal: t.Bunch) -> list[str]:
-        names = dict.fromkeys(self._known(w, "reference species") for w in typed_names(proposal["value"]) or [])
+        names = dict.fromkeys(known(w, self._names, "reference species") for w in typed_names(proposal["value"]) or [])
         if self.species in names:
             raise t.TraitError(f"{self.species!r} is chosen as the target and cannot be its own reference.")
         return list(names)
@@ -209,27 +214,13 @@ class SpeciesExplorer(Explorer):
     def _check_k(self, proposal: t.Bunch) -> int:
         return int(np.clip(proposal["value"], 1, max(1, min(MOST, len(self._names) - 1))))
 
-    @t.validate("in_view")
-    def _check_in_view(self, proposal: t.Bunch) -> int:
-        return int(np.clip(proposal["value"], min(8, len(self._names)), self._on_map))
-
-    def _known(self, name: str, what: str) -> str:
-        try:
-            return resolve(name, self._names, what)
-        except ValueError as error:
-            raise t.TraitError(str(error)) from None
-
-    def _usual_view(self) -> int:
-        n = len(self._names)
-        return n if n <= ALL_IN_VIEW else IN_VIEW
-
     def _closest(self, by: str) -> str:
         """A species of the most similar pair, of those with photos if it can be; of very many, the most mistaken."""
         if by not in self._measures:
             return self._names[0]
         seen = self._study["species"]["n_photos"].values > 0
         if self._is_whole:
-            values = self._map_scores(by, "").values.copy()
+            values = similar_species(self._study, by=by).values.copy()
             np.fill_diagonal(values, np.nan)
             best = np.nan_to_num(values, nan=-np.inf).max(1)
         else:
@@ -237,51 +228,17 @@ class SpeciesExplorer(Explorer):
             best = np.bincount(own, number * (own != taken), len(self._names))
         return self._names[int(np.where(seen, best, -np.inf).argmax() if seen.any() else best.argmax())]
 
-    # --- similarities: of all species, or of the chosen one and its neighbours ---
-
-    @property
-    def _is_whole(self) -> bool:
-        return len(self._names) <= WHOLE
-
-    @property
-    def _on_map(self) -> int:
-        return len(self._names) if self._is_whole else NEIGHBOURHOOD
-
-    @property
-    def _key(self) -> tuple[str, str]:
-        return self.by, "" if self._is_whole else self.species
-
-    def _map_scores(self, by: str, species: str) -> xr.DataArray:
-        """(target, species) similarity of the species on the map, in the order of the study."""
-        key = by, "" if self._is_whole else species
+    def _similarities(self) -> xr.DataArray:
+        """(target, species) by the present measure: of all species or, where they are too many, of the chosen one."""
+        targets = self._names if self._is_whole else [self.species]
+        key = self.by, targets[0]
         if key not in self._scores:
-            kept = {k: scores for k, scores in self._scores.items() if self._is_whole}
-            self._scores = kept | {key: self._computed(by, species)}
+            kept = self._scores if self._is_whole else {}
+            self._scores = kept | {key: similarity_rows(self._study, self.by, targets)}
         return self._scores[key]
 
-    def _computed(self, by: str, species: str) -> xr.DataArray:
-        if self._is_whole:
-            return similar_species(self._study, by=by)
-        row = similarity_rows(self._study, by, [species]).values[0]
-        row[self._names.index(species)] = np.inf  # the first
-        near = np.argsort(-np.nan_to_num(row, nan=-np.inf, posinf=np.inf), kind="stable")[:NEIGHBOURHOOD]
-        members = [self._names[i] for i in np.sort(near)]
-        return similarity_rows(self._study, by, members).sel(species=members)
-
-    def _row(self, species: str) -> xr.DataArray:
-        """Similarity of a species to the others on the map, and to those that are ticked."""
-        near = self._map_scores(self.by, species).sel(target=species)
-        far = [name for name in self.references if name not in near["species"].values]
-        return near if not far else similarity_rows(self._study, self.by, [species]).sel(target=species)
-
-    def _places(self, names: xr.DataArray) -> np.ndarray:
-        place = {name: i for i, name in enumerate(self._names)}
-        return np.array([place[str(name)] for name in names.values], np.int64)
-
-    def _chosen(self, _change: Any) -> None:
+    def _untick(self, _change: Any) -> None:
         self.references = []
-        if not self._is_whole:
-            self._remap()
 
     # --- what travels to the browser ---
 
@@ -294,26 +251,30 @@ class SpeciesExplorer(Explorer):
             "judged": answers.judged().astype(int).tolist(),
             "right": answers.right().astype(int).tolist(),
             "mistakes": np.stack([own, taken, number], 1)[own != taken].tolist(),
-            "on_map": self._on_map,
             "cross_validated": bool(self._study["predictions"].attrs.get("cross_validated")),
             "measures": [[by, _WORDS[by], MEASURES[by]] for by in self._measures],
-            "all_in_view": ALL_IN_VIEW,
             "most": MOST,
         }
 
     def _remap(self, _change: Any = None) -> None:
-        """Send the map of the present measure: the tree, and the matrix in its order."""
-        tree, values = self.tree, self.matrix.values
-        apart = values[~np.eye(len(values), dtype=bool)]
-        self._map = {
-            "by": self.by,
-            "order": tree.order.tolist(),
-            "merges": tree.merges.tolist(),
-            "joined": tree.similarity.tolist(),
+        """Send the similarities of the present measure: the matrix in the tree's order, or the chosen species' row."""
+        table = tables()[self.cmap]
+        table[:, 3] = 255
+        sent = {"by": self.by, "table": table.tobytes()}
+        if self._is_whole:
+            order, values = self.tree.order.tolist(), self.matrix.values.copy()
+            np.fill_diagonal(values, np.nan)
+            sent["branches"] = self.tree.branches.astype("<f4").tobytes()
+        else:
+            near = self._nearest(MOST)
+            order = [self._names.index(name) for name in (self.species, *near)]
+            values = np.array([[np.nan, *near.values()]])
+        apart = values[~np.isnan(values)]
+        self._map = sent | {
+            "order": order,
             "matrix": values.astype("<f4").tobytes(),
-            "low": float(np.nanmin(apart)),
-            "high": float(np.nanmax(apart)),
-            "table": heat_colours(self.cmap).tobytes(),
+            "low": float(apart.min()) if apart.size else 0.0,
+            "high": float(apart.max()) if apart.size else 1.0,
         }
 
     def _fetch(self, _change: Any = None) -> None:

@@ -11,24 +11,24 @@ import traitlets as t
 from finerkit.evidence import DEFAULT_STRENGTH, OBJECTIVES, contrast, reference_weights
 from finerkit.figures.colours import DIVERGING, SEQUENTIAL
 from finerkit.figures.words import shown
+from finerkit.geometry import GRID
 from finerkit.located import located
-from finerkit.names import resolve
 from finerkit.pairs import as_pair, typed_names
 from finerkit.photo_display import gone
 from finerkit.roles import references_of, target_of
-from finerkit.widgets.base import Explorer, number, one_of
-from finerkit.widgets.paint import tables
+from finerkit.widgets.base import Explorer, known, number, one_of, tables
 from finerkit.widgets.photos import LARGEST, jpeg
-from finerkit.widgets.snapshot import strength_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import xarray as xr
-    from PIL import Image
 
 SORTS = ("margin", "error", "name")
 SCALES = ("common", "photo")
+
+#: Photos in the still picture, one to a line.
+_STILL = 4
 
 #: Traits that two linked explorers share.
 LINKED = ("strength", "signed", "share", "opacity", "smooth", "scale", "cmap", "cmap_signed")
@@ -169,25 +169,36 @@ class StrengthExplorer(Explorer):
             setattr(other, name, getattr(self, name))
         return [ipywidgets.jslink((self, name), (other, name)) for name in names]
 
-    def snapshot(self) -> Image.Image:
-        """The first photos of the page, as they are drawn now."""
-        return strength_snapshot(self)
+    def _still(self) -> bytes:
+        """The first photos of the page as a contrast grid, which knows neither `share` nor `limit`."""
+        from finerkit.figures import contrast_grid
+
+        figure = contrast_grid(
+            self._pair,
+            self.strength,
+            self._page["images"][:_STILL],
+            objective=self.objective,
+            references=self.references,
+            relu=not self.signed,
+            scale="shared" if self.scale == "common" else "panel",
+            cmap=self.cmap_signed if self.signed else self.cmap,
+            opacity=self.opacity,
+            pixels=240,
+        )
+        return figure.to_png(width_mm=100)
 
     # --- state ---
 
     @t.validate("references")
     def _check_references(self, proposal: t.Bunch) -> list[str]:
-        known = references_of(self._pair)
+        names = references_of(self._pair)
         wanted = typed_names(proposal["value"]) or []
         if not wanted:
             raise t.TraitError(
-                f"At least one reference is needed. This comparison holds {', '.join(map(repr, known))}."
+                f"At least one reference is needed. This comparison holds {', '.join(map(repr, names))}."
             )
-        try:
-            chosen = {resolve(w, known, "reference in this comparison") for w in wanted}
-        except ValueError as error:
-            raise t.TraitError(str(error)) from None
-        return [name for name in known if name in chosen]
+        chosen = {known(w, names, "reference in this comparison") for w in wanted}
+        return [name for name in names if name in chosen]
 
     @t.validate("selected")
     def _check_selected(self, proposal: t.Bunch) -> list[str]:
@@ -210,12 +221,7 @@ class StrengthExplorer(Explorer):
         return int(np.clip(proposal["value"], 80, 1024))
 
     def _known(self, image: str) -> str:
-        if image in self._rows:
-            return image
-        try:
-            return resolve(image, list(self._ids), "photo in this comparison")
-        except ValueError as error:
-            raise t.TraitError(str(error)) from None
+        return image if image in self._rows else known(image, self._ids, "photo in this comparison")
 
     def _pages(self) -> int:
         return -(-len(self._ids) // self.page_size)
@@ -255,7 +261,7 @@ class StrengthExplorer(Explorer):
             "columns": evidence.shape[3],
             "evidence": evidence.astype("<f4").tobytes(),
             "logit": part["logit"].sel(species=names).transpose("image", "species").values.astype("<f4").tobytes(),
-            "places": np.stack([part[v] for v in _PLACE], 1).astype(float).tolist(),
+            "places": np.stack([part[v] for v in GRID], 1).astype(float).tolist(),
             "sizes": sizes,
             "status": [str(s) for s in part["status"].values],
             "species": [str(s) for s in part["true_species"].values],
@@ -298,9 +304,6 @@ class StrengthExplorer(Explorer):
         self._photo = {"image": image, "photo": jpeg(str(one["path"].item()), *size, min(max(size), LARGEST))}
 
 
-_PLACE = ("cell_left", "cell_top", "cell_width", "cell_height")
-
-
 def _limit(pair: xr.Dataset, references: list[str], photos: int = 256) -> float:
     """Evidence at full colour: what the strongest cell of 98 % of the photos stays under at strengths 0 and 1.
 
@@ -310,5 +313,5 @@ def _limit(pair: xr.Dataset, references: list[str], photos: int = 256) -> float:
     starts = np.unique(np.linspace(0, max(pair.sizes["image"] - step, 0), photos // step).astype(int))
     rows = np.unique(np.concatenate([np.arange(s, min(s + step, pair.sizes["image"])) for s in starts]))
     peaks = contrast(pair.isel(image=rows), [0.0, 1.0], references=references).max(("y", "x")).values
-    known = peaks[np.isfinite(peaks)]
-    return float(np.quantile(known, 0.98)) if known.size and known.max() > 0 else 1.0
+    finite = peaks[np.isfinite(peaks)]
+    return float(np.quantile(finite, 0.98)) if finite.size and finite.max() > 0 else 1.0

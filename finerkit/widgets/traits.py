@@ -11,15 +11,13 @@ import numpy as np
 import traitlets as t
 
 from finerkit.figures.words import shown
-from finerkit.names import resolve
 from finerkit.roles import references_of, target_of
 from finerkit.study import with_paths
 from finerkit.traits import edit
 from finerkit.traits.regroup import as_traits
 from finerkit.traits.saving import group_of, save, store_path, synced
-from finerkit.widgets.base import Explorer, one_of
+from finerkit.widgets.base import Explorer, known, one_of
 from finerkit.widgets.projection import PROJECTIONS, available, follow, project
-from finerkit.widgets.trait_snapshot import trait_snapshot
 from finerkit.widgets.trait_state import Photos, colour, crop, enlarged, matrix, points, row
 
 if TYPE_CHECKING:
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import xarray as xr
-    from PIL import Image
 
 #: Crops of the selected regions that are shown.
 _PICKED = 24
@@ -108,6 +105,7 @@ class TraitExplorer(Explorer):
     def __init__(self, traits: xr.Dataset, study: xr.DataTree | None = None, **state: Any) -> None:
         self._data = self._first = as_traits(traits)
         self._refuse_unknown(state, fixed=("edits",))
+        self._study = study
         self._photos = Photos(self._data if study is None else with_paths(study, self._data))
         self._before: list[xr.Dataset] = []
         self._saved: bool | None = True if self._can_save() else None
@@ -193,9 +191,12 @@ class TraitExplorer(Explorer):
         self._send_about()
         return store_path(saved) / group_of(saved)
 
-    def snapshot(self) -> Image.Image:
-        """The traits with their crops and numbers, and the map of regions, as they are now."""
-        return trait_snapshot(self)
+    def _still(self) -> bytes:
+        """As many traits as a page shows, from the first, with their crops and numbers."""
+        from finerkit.figures import trait_sheet
+
+        first = self._data.isel(trait=slice(self.page_size))
+        return trait_sheet(first, self.crops, study=self._study).to_png()
 
     def on_request(self, request: Mapping[str, Any]) -> None:
         """Do what the browser asks for."""
@@ -263,12 +264,11 @@ class TraitExplorer(Explorer):
     @t.validate("ticked")
     def _check_ticked(self, proposal: t.Bunch) -> list[str]:
         names = edit.names_of(self._data)
-        return list(dict.fromkeys(self._known(i, names, "trait") for i in proposal["value"]))
+        return list(dict.fromkeys(known(i, names, "trait") for i in proposal["value"]))
 
     @t.validate("enlarged")
     def _check_enlarged(self, proposal: t.Bunch) -> str:
-        ids = list(self._photos.paths)
-        return self._known(proposal["value"], ids, "photo of these traits") if proposal["value"] else ""
+        return known(proposal["value"], self._photos.paths, "photo of these traits") if proposal["value"] else ""
 
     @t.validate("page")
     def _check_page(self, proposal: t.Bunch) -> int:
@@ -287,15 +287,6 @@ class TraitExplorer(Explorer):
         if proposal["value"] not in available():
             project(np.zeros((1, 2)), proposal["value"])  # says what is missing
         return proposal["value"]
-
-    @staticmethod
-    def _known(name: str, known: list[str], what: str) -> str:
-        if name in known:
-            return name
-        try:
-            return resolve(name, known, what)
-        except ValueError as error:
-            raise t.TraitError(str(error)) from None
 
     # --- what travels to the browser ---
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { abbreviated, cellAt, centred, forks, heat, labelled, level, mistakesOf, moved, neighbours, scrolled, sizes } from "../../finerkit/widgets/static/heatmap.js";
+import { abbreviated, cellAt, heat, labelled, level, moved, neighbours, pathUp, sizes } from "../../finerkit/widgets/static/heatmap.js";
 
 test("neighbours come nearest first, ties by rank, without numbers not at all", () => {
   const matrix = [1, 0.5, NaN, 0.9, 0.5];
@@ -8,26 +8,17 @@ test("neighbours come nearest first, ties by rank, without numbers not at all", 
   assert.deepEqual(neighbours(matrix, 5, 0, 1, [0, 1, 2, 3, 4]), [3]);
 });
 
-test("forks stand between what they join", () => {
-  const drawn = forks([[0, 1], [3, 2]], [0.9, 0.2], 3);
-  assert.deepEqual(drawn[0], { similarity: 0.9, first: 0, last: 1, firstStem: NaN, lastStem: NaN, leaves: [0, 1], split: 0 });
-  assert.deepEqual(drawn[1], { similarity: 0.2, first: 0.5, last: 2, firstStem: 0.9, lastStem: NaN, leaves: [0, 2], split: 1 });
-});
-
-test("the view keeps within the species and moves no further than needed", () => {
-  assert.equal(centred(50, 10, 100), 46);
-  assert.equal(centred(1, 10, 100), 0);
-  assert.equal(centred(99, 10, 100), 90);
-  assert.equal(scrolled(20, 19, 10), 19);
-  assert.equal(scrolled(20, 30, 10), 21);
-  assert.equal(scrolled(20, 25, 10), 20);
+test("the way up the tree goes from fork to fork", () => {
+  const branches = [[[0, NaN], [0, 0.9], [1, 0.9], [1, NaN]], [[2, NaN], [2, 0.5], [3, 0.5], [3, NaN]], [[0.5, 0.9], [0.5, 0.2], [2.5, 0.2], [2.5, 0.5]]];
+  assert.deepEqual(pathUp(branches, 1), [[1, NaN], [1, 0.9], [0.5, 0.9], [0.5, 0.2], [1.5, 0.2]]);
+  assert.deepEqual(pathUp(branches, 2), [[2, NaN], [2, 0.5], [2.5, 0.5], [2.5, 0.2], [1.5, 0.2]]);
 });
 
 test("a point names its cell", () => {
   const place = { left: 100, top: 4, cell: 10 };
-  assert.deepEqual(cellAt(place, 125, 5, 7, 3), { row: 7, column: 9 });
-  assert.equal(cellAt(place, 131, 5, 7, 3), null);
-  assert.equal(cellAt(place, 99, 5, 7, 3), null);
+  assert.deepEqual(cellAt(place, 125, 5, 3), { row: 0, column: 2 });
+  assert.equal(cellAt(place, 131, 5, 3), null);
+  assert.equal(cellAt(place, 99, 5, 3), null);
 });
 
 test("keys move the focus within the map", () => {
@@ -62,6 +53,4 @@ test("cells grow and shrink with the place there is", () => {
 test("words", () => {
   assert.equal(abbreviated("Velanthis marena"), "V. marena");
   assert.equal(abbreviated("Egyptian Mau cat"), "Egyptian Mau cat");
-  assert.equal(mistakesOf([[1, 2, 3]])(1, 2), 3);
-  assert.equal(mistakesOf([[1, 2, 3]])(2, 1), 0);
 });

@@ -13,6 +13,14 @@ export function element(tag, attrs = {}, ...children) {
   return node;
 }
 
+/** Make an SVG element; children are elements. */
+export function drawing(tag, attrs, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attrs)) if (value !== undefined && value !== null) node.setAttribute(name, String(value));
+  node.append(...children);
+  return node;
+}
+
 /** A species name as it is shown: underscores as spaces. */
 export const shown = (name) => String(name).replaceAll("_", " ");
 
@@ -26,8 +34,13 @@ export function short(value) {
   return value.toFixed(digits).replace("-", "−").replace(/^−(0(\.0*)?)$/, "$1");
 }
 
-/** Bytes of an image as a URL; call `URL.revokeObjectURL` when done. */
-export const imageUrl = (bytes, type = "image/jpeg") => URL.createObjectURL(new Blob([bytes], { type }));
+/** Show bytes of a JPEG in an element ("src" of an `img`, "href" of an SVG `image`); the URL goes once it is read. */
+export function shownIn(node, attribute, bytes) {
+  const url = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
+  for (const event of ["load", "error"]) node.addEventListener(event, () => URL.revokeObjectURL(url), { once: true });
+  node.setAttribute(attribute, url);
+  return node;
+}
 
 /** Numbers that travel as bytes. Copied, since a view need not begin at a multiple of four. */
 export function floats(view) {
@@ -43,6 +56,16 @@ export function keepKeys(node) {
     if (event.key !== "Escape") event.stopPropagation();
   });
   return node;
+}
+
+export function button(text, onclick, attrs = {}) {
+  return keepKeys(element("button", { type: "button", text, onclick, ...attrs }));
+}
+
+export function checkbox(attrs, onchange) {
+  const box = keepKeys(element("input", { type: "checkbox", ...attrs }));
+  box.addEventListener("change", () => onchange(box.checked));
+  return box;
 }
 
 /** Set a value now; tell Python at most every 80 ms, and always of the last one. Without a kernel nothing is lost. */
@@ -109,9 +132,8 @@ export function chooser(model, name, label, options, send = sender(model)) {
 
 /** A labelled check box for a boolean of the model. */
 export function toggle(model, name, label, send = sender(model)) {
-  const box = keepKeys(element("input", { type: "checkbox" }));
+  const box = checkbox({}, (on) => send(name, on));
   const show = () => (box.checked = model.get(name));
-  box.addEventListener("change", () => send(name, box.checked));
   show();
   return { node: element("label", { class: "fk-check" }, box, element("span", { text: label })), show, box };
 }
@@ -127,3 +149,78 @@ export function errorLine(model, listen) {
   show();
   return line;
 }
+
+/** Buttons that turn the pages of `count()` things; `words(first, last)` says which are shown, counted from 1. */
+export function pager(model, send, count, words) {
+  const turn = (step) => () => send("page", model.get("page") + step);
+  const back = button("‹ Previous", turn(-1));
+  const on = button("Next ›", turn(1));
+  const where = element("span", { "aria-live": "polite" });
+  const show = () => {
+    const size = model.get("page_size");
+    const first = model.get("page") * size;
+    where.textContent = words(first + 1, Math.min(first + size, count()));
+    back.disabled = first === 0;
+    on.disabled = first + size >= count();
+    back.hidden = on.hidden = count() <= size;
+  };
+  return { node: element("div", { class: "fk-pager" }, back, where, on), show };
+}
+
+/** A bar of 256 colours between what its ends mean. `show(table, low, high, label, opacity)` draws it. */
+export function colourBar(words = "") {
+  const canvas = element("canvas", { width: 256, height: 1, role: "img" });
+  const low = element("span");
+  const high = element("span");
+  const context = canvas.getContext("2d");
+  const pixels = context.createImageData(256, 1);
+  const show = (table, from, to, label, opacity = 1) => {
+    for (let i = 0; i < 1024; i++) pixels.data[i] = i % 4 === 3 ? table[i] * opacity : table[i];
+    context.putImageData(pixels, 0, 0);
+    low.textContent = from;
+    high.textContent = to;
+    canvas.setAttribute("aria-label", `${label} from ${from} to ${to}`);
+  };
+  return { node: element("span", { class: "fk-legend" }, words, low, canvas, high), show };
+}
+
+/** A dialog for the photo that the model names in "enlarged"; Escape and its button close it. */
+export function photoDialog(model, send, label) {
+  const dialog = element("dialog", { "aria-label": label });
+  dialog.addEventListener("close", () => model.get("enlarged") && send("enlarged", ""));
+  const open = (...contents) => {
+    const exit = element("button", { type: "button", text: "Close", onclick: () => dialog.close() });
+    const heading = element("div", { class: "fk-heading" }, element("h3", { text: model.get("enlarged") }), exit);
+    dialog.replaceChildren(heading, ...contents);
+    if (!dialog.open) dialog.showModal();
+  };
+  return { node: dialog, open, close: () => dialog.open && dialog.close() };
+}
+
+const views = []; // where explorers are shown
+
+/**
+ * Make a widget's `render` of `build({ model, el, listen })`, which fills `el` and may return what to do at the end.
+ *
+ * When the still picture joins an output, JupyterLab renders that again and takes the old place out of the page without
+ * saying so. What was there moves to the new place as it is; the layout tells whose it was.
+ */
+export const renderer = (build) => ({ model, el }) => {
+  const layout = model.get("layout");
+  let view = layout && views.find((other) => other.layout === layout && !other.el.parentNode);
+  if (!view) {
+    const { listen, end } = listeners(model);
+    const place = element("div");
+    el.append(place); // before it is filled: a dialog opens only on the page
+    const drop = build({ model, el: place, listen });
+    view = { layout, place, end: () => [end(), drop?.()] };
+    views.push(view);
+  }
+  view.el = el;
+  el.append(view.place);
+  return () => {
+    if (view.el !== el) return; // it moved on
+    view.end();
+    views.splice(views.indexOf(view), 1);
+  };
+};

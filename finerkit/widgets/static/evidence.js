@@ -1,4 +1,4 @@
-// The additive idea in the browser: evidence and logits of one photo enter, contrasts in logits leave.
+// The additive idea in the browser: contrasts of one photo, in logits, from its evidence and logits.
 // The same arithmetic as finerkit/evidence.py; tests/test_widget_arithmetic.py holds the two against each other.
 
 /** Weights of the references from their logits; sums to 1. `objective`: "mean", "softmax" or "official". */

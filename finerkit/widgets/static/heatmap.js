@@ -1,9 +1,9 @@
-// A map of similarities: matrix, tree and sizes enter; places, orders and words leave. Nothing here touches the page.
+// Arithmetic of the map of similarities: orders, places, sizes, colours and words. Nothing here touches the page.
 
 /**
  * The `k` species most similar to the one at `row`, nearest first; those without a number are left out.
  *
- * `matrix` is (n, n), flat; where two are equally similar the one that comes first by `rank` comes first.
+ * `matrix` is (rows, n), flat; where two are equally similar the one that comes first by `rank` comes first.
  */
 export function neighbours(matrix, n, row, k, rank) {
   const others = [];
@@ -11,36 +11,24 @@ export function neighbours(matrix, n, row, k, rank) {
   return others.sort((a, b) => matrix[row * n + b] - matrix[row * n + a] || rank[a] - rank[b]).slice(0, k);
 }
 
-/**
- * The tree laid out: per merge the similarity where it joins, the places of its two stems and the similarities where
- * these begin (NaN at a leaf), the first and last leaf below it, and the last one of its first stem. As
- * finerkit.similarity_tree.branches.
- */
-export function forks(merges, joined, n) {
-  const place = Array.from({ length: n }, (_, i) => i);
-  const stem = new Array(n).fill(NaN);
-  const span = place.map((i) => [i, i]);
-  return merges.map(([a, b], i) => {
-    const fork = { similarity: joined[i], first: place[a], last: place[b], firstStem: stem[a], lastStem: stem[b], leaves: [span[a][0], span[b][1]], split: span[a][1] };
-    place.push((place[a] + place[b]) / 2);
-    stem.push(joined[i]);
-    span.push(fork.leaves);
-    return fork;
-  });
+/** The way from a leaf to the root of the tree, as [place, similarity] corners; a fork comes after those below it. */
+export function pathUp(branches, leaf) {
+  let end = [leaf, NaN];
+  const path = [end];
+  for (const [a, b, c, d] of branches) {
+    const stem = [[a, b], [d, c]].find(([point]) => Math.abs(point[0] - end[0]) < 1e-3 && Object.is(point[1], end[1]));
+    if (!stem) continue;
+    end = [(a[0] + d[0]) / 2, b[1]];
+    path.push(stem[1], end);
+  }
+  return path;
 }
 
-/** First species in view so that `at` lies in the middle, of `count` in view of `n`. */
-export const centred = (at, count, n) => Math.max(0, Math.min(n - count, Math.round(at - (count - 1) / 2)));
-
-/** First species in view, moved no further than needed to show `at`. */
-export const scrolled = (start, at, count) => (at < start ? at : at >= start + count ? at - count + 1 : start);
-
-/** Row and column under a point, or null. `place` is {left, top, cell}. */
-export function cellAt({ left, top, cell }, x, y, start, count) {
+/** Row and column under a point, or null. `place` is {left, top, cell}; `n` is how many species there are. */
+export function cellAt({ left, top, cell }, x, y, n) {
   const row = Math.floor((y - top) / cell);
   const column = Math.floor((x - left) / cell);
-  const inside = row >= 0 && row < count && column >= 0 && column < count;
-  return inside ? { row: row + start, column: column + start } : null;
+  return row >= 0 && row < n && column >= 0 && column < n ? { row, column } : null;
 }
 
 /** Where a key moves the focus; null for keys that do not move it. */
@@ -87,20 +75,14 @@ export function heat(matrix, n, low, high, table, out) {
   return out;
 }
 
-/** Sizes of the drawing, in CSS pixels, for `count` species in view on `width` pixels; `text` and `below` are the widths of the longest names. */
-export function sizes(width, count, text, under, { least = 11, most = 46 } = {}) {
+/** Sizes of the drawing, in CSS pixels, for `n` species on `width` pixels; `text` and `under` are the widths of the longest names. */
+export function sizes(width, n, text, under, { least = 11, most = 46 } = {}) {
   const tree = Math.round(Math.max(36, Math.min(130, 0.17 * width)));
   const labels = Math.round(Math.min(text + 12, 190, 0.34 * width));
-  const cell = Math.max(0.5, Math.min(most, (width - tree - labels) / count));
+  const cell = Math.max(0.5, Math.min(most, (width - tree - labels) / n));
   const below = cell >= least ? Math.round(0.87 * Math.min(88, under) + 18) : 20;
-  return { tree, labels, cell, left: tree, top: 4, side: cell * count, height: Math.ceil(4 + cell * count + below), named: cell >= least };
+  return { tree, labels, cell, left: tree, top: 4, side: cell * n, height: Math.ceil(4 + cell * n + below), named: cell >= least };
 }
 
 /** A name as biologists write it where space is short: "V. marena". */
 export const abbreviated = (name) => name.replace(/^(\p{L})\p{L}* (\S+)$/u, "$1. $2");
-
-/** How many photos of species `a` were taken for `b`, from the list of mistakes [a, b, photos]. */
-export function mistakesOf(mistakes) {
-  const found = new Map(mistakes.map(([a, b, photos]) => [`${a} ${b}`, photos]));
-  return (a, b) => found.get(`${a} ${b}`) ?? 0;
-}

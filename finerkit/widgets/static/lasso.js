@@ -1,4 +1,4 @@
-// Points on a plane and what a hand does to them: places enter; which points are meant leaves. Pure functions.
+// Points on a plane, and which of them are meant by a hand, a lasso or a key. Pure functions.
 
 const MARKERS = 5;
 

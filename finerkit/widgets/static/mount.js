@@ -1,4 +1,4 @@
-// A page without a kernel: elements that name their state enter; explorers that live on that state leave.
+// A page without a kernel: bring explorers to life on the state that the page holds.
 
 /** Stands in for the notebook's model: the same interface, but nothing beyond the page. */
 export function standIn(state) {

@@ -1,4 +1,4 @@
-// A map of cells enters; coloured pixels to lay over the photo leave.
+// Paint a map of cells as coloured pixels, to lay over its photo.
 
 /**
  * Paint a map over a photo of `width` x `height` output pixels.

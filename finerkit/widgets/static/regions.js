@@ -1,16 +1,6 @@
-// Regions of photos: crops or whole photos with outlines enter; pictures to put on a page leave.
-import { called, element, imageUrl } from "./dom.js";
+// Pictures of regions: crops and whole photos with outlines, markers, and the table of who shows which trait.
+import { called, drawing, element, shownIn } from "./dom.js";
 import { marker } from "./lasso.js";
-
-const SVG = "http://www.w3.org/2000/svg";
-
-/** Make an SVG element; children are elements. */
-export function drawing(tag, attrs, ...children) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attrs)) if (value !== undefined && value !== null) node.setAttribute(name, String(value));
-  node.append(...children);
-  return node;
-}
 
 /** Corners of outlines as the `points` of SVG polygons. */
 export const corners = (ring) => ring.map(([x, y]) => `${x},${y}`).join(" ");
@@ -28,29 +18,25 @@ export function swatch(trait, colour) {
     drawing("path", { d: marker(trait, 6), fill: colour }));
 }
 
-/** A square of a photo with the outlines of a trait. `keep` takes the function that frees the picture. */
-export function cropped(crop, colour, keep) {
+/** A square of a photo with the outlines of a trait. */
+export function cropped(crop, colour) {
   const [left, top, right, bottom] = crop.box;
   const [x0, y0, x1, y1] = crop.place;
-  const url = imageUrl(crop.photo);
-  keep(() => URL.revokeObjectURL(url));
   return drawing("svg", { viewBox: `${left} ${top} ${right - left} ${bottom - top}`, class: "fk-crop", "aria-hidden": "true" },
-    drawing("image", { href: url, x: x0, y: y0, width: x1 - x0, height: y1 - y0, preserveAspectRatio: "none" }),
+    shownIn(drawing("image", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, preserveAspectRatio: "none" }), "href", crop.photo),
     outlines(crop.rings, colour));
 }
 
 /** A whole photo with all outlines, in its own pixels; `groups` are the outlines by trait. */
-export function whole(photo, colours, keep) {
+export function whole(photo, colours) {
   const [width, height] = photo.size;
-  const url = imageUrl(photo.photo);
-  keep(() => URL.revokeObjectURL(url));
   const groups = new Map();
   for (const region of photo.regions) {
     if (!groups.has(region.trait)) groups.set(region.trait, drawing("g", {}));
     groups.get(region.trait).append(outlines(region.rings, colours[region.trait]));
   }
   const node = drawing("svg", { viewBox: `0 0 ${width} ${height}`, class: "fk-whole", role: "img", "aria-label": called(`Photo ${photo.image} with the outlines of its traits`, photo.gone) },
-    drawing("image", { href: url, width, height, preserveAspectRatio: "none" }), ...groups.values());
+    shownIn(drawing("image", { width, height, preserveAspectRatio: "none" }), "href", photo.photo), ...groups.values());
   node.style.aspectRatio = `${width} / ${height}`;
   node.style.maxWidth = `calc(78vh * ${width / height})`;
   return { node, groups };

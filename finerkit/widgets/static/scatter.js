@@ -1,4 +1,4 @@
-// The map of regions: points, and what is selected, enter; a canvas to hover, lasso and walk with the arrow keys leaves.
+// The map of regions: a canvas of points to hover over, lasso, and walk with the arrow keys.
 import { element, keepKeys, nextFrame } from "./dom.js";
 import { chosen, fitted, lassoed, marker, nearestPoint, towards } from "./lasso.js";
 

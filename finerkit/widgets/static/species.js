@@ -1,18 +1,18 @@
-// The species explorer: the traits of finerkit.SpeciesExplorer enter; a map of similarities and a list of look-alikes leave.
-import { abbreviated, level, mistakesOf } from "./heatmap.js";
+// The species explorer: a map of similarities, and a list of look-alikes with photos and numbers.
+import { abbreviated, level } from "./heatmap.js";
 import { speciesMap, unpackMap } from "./speciesmap.js";
-import { called, chooser, element, errorLine, imageUrl, keepKeys, listeners, sender, short, shown, slider } from "./dom.js";
+import { button, called, checkbox, chooser, colourBar, element, errorLine, keepKeys, renderer, sender, short, shown, shownIn, slider } from "./dom.js";
 
 /** Numbers of one species, and of how two are taken for each other, from what travelled. */
 export function numbersOf(about) {
   const index = new Map(about.species.map((name, i) => [name, i]));
-  const mistakes = mistakesOf(about.mistakes);
+  const mistakes = new Map(about.mistakes.map(([a, b, photos]) => [`${a} ${b}`, photos]));
   const heads = about.cross_validated ? "heads that had not seen the photo" : "the network's own head";
   return {
     photos: (name) => about.photos[index.get(name)] ?? 0,
     judged: (name) => about.judged[index.get(name)] ?? 0,
     right: (name) => about.right[index.get(name)] ?? 0,
-    taken: (name, other) => mistakes(index.get(name), index.get(other)),
+    taken: (name, other) => mistakes.get(`${index.get(name)} ${index.get(other)}`) ?? 0,
     heads,
   };
 }
@@ -46,30 +46,26 @@ export function pairWords(map, { row, column }, numbers) {
   return `${shown(name)} and ${shown(other)}: ${similarity}; ${confused(name, other, numbers)}.`;
 }
 
-/** Typical photos of what is listed, by species; URLs are taken back when others arrive. */
+/** Typical photos of what is listed, by species; pictures are made once, so that a list that is drawn again does not flicker. */
 function photoShelf(model) {
-  let urls = new Map();
-  const drop = () => [...urls.values()].flat().forEach(({ url }) => URL.revokeObjectURL(url));
+  let pictures = new Map();
+  const picture = (name, { image, gone, jpeg }) => shownIn(element("img", { alt: called(`Typical photo of ${shown(name)}`, gone), title: image }), "src", jpeg);
   const fill = () => {
-    drop();
-    urls = new Map(Object.entries(model.get("_photos")).map(([name, photos]) => [name, photos.map((p) => ({ image: p.image, gone: p.gone, url: imageUrl(p.jpeg) }))]));
+    pictures = new Map(Object.entries(model.get("_photos")).map(([name, photos]) => [name, photos.map((photo) => picture(name, photo))]));
   };
   const strip = (name, count) => {
-    const node = element("div", { class: "fk-strip", style: `--fk-across: ${count}` });
-    const photos = urls.get(name);
-    if (!photos) node.append(element("span", { class: "fk-later", text: "Photos come with a running kernel." }));
-    else if (!photos.length) node.append(element("span", { class: "fk-later", text: "no photos" }));
-    for (const { image, gone, url } of (photos ?? []).slice(0, count)) node.append(element("img", { src: url, alt: called(`Typical photo of ${shown(name)}`, gone), title: image }));
-    return node;
+    const there = pictures.get(name);
+    const words = !there ? "Photos come with a running kernel." : there.length ? null : "no photos";
+    return element("div", { class: "fk-strip", style: `--fk-across: ${count}` }, ...(there ?? []).slice(0, count), words && element("span", { class: "fk-later", text: words }));
   };
   fill();
-  return { fill, strip, drop };
+  return { fill, strip };
 }
 
 /** The bar of a similarity, in the colour it has on the map. */
 function similarityBar(map, value) {
   const at = level(value, map.low, map.high);
-  const table = new Uint8Array(map.table.buffer, map.table.byteOffset, 1024);
+  const { table } = map;
   const bar = element("i");
   bar.style.width = `${Math.max(2, (100 * at) / 255)}%`;
   bar.style.background = `rgb(${table[4 * at]} ${table[4 * at + 1]} ${table[4 * at + 2]})`;
@@ -82,13 +78,11 @@ function lookAlike(name, place, context) {
   const target = model.get("species");
   const value = map.at(map.place(target), place);
   const ticked = model.get("references").includes(name);
-  const box = keepKeys(element("input", { type: "checkbox", "aria-label": `Take ${shown(name)} as a reference`, "data-tick": name }));
+  const box = checkbox({ "aria-label": `Take ${shown(name)} as a reference`, "data-tick": name }, () => tick(name));
   box.checked = ticked;
-  box.addEventListener("change", () => tick(name));
-  const button = keepKeys(element("button", { type: "button", class: "fk-link", text: shown(name), title: `Choose ${shown(name)}` }));
-  button.addEventListener("click", () => choose(name));
+  const link = button(shown(name), () => choose(name), { class: "fk-link", title: `Choose ${shown(name)}` });
   const number = Number.isFinite(value) ? short(value) : "–";
-  const head = element("div", { class: "fk-alike-head" }, box, button, similarityBar(map, value), element("span", { class: "fk-value", text: number, title: "similarity" }));
+  const head = element("div", { class: "fk-alike-head" }, box, link, similarityBar(map, value), element("span", { class: "fk-value", text: number, title: "similarity" }));
   const facts = element("div", { class: "fk-numbers" }, element("div", { text: about(name, numbers) }), element("div", { text: confused(target, name, numbers) }));
   return element("li", { class: ticked ? "fk-alike fk-ticked" : "fk-alike" }, head, element("div", { class: "fk-alike-body" }, shelf.strip(name, 3), facts));
 }
@@ -110,7 +104,8 @@ function listOf(context) {
   const near = place < 0 ? [] : map.alike(place, model.get("k"));
   const also = model.get("references").map((r) => map.place(r)).filter((p) => p >= 0 && !near.includes(p));
   const items = [...near, ...also].map((p) => lookAlike(map.names[p], p, context));
-  const none = items.length ? null : element("p", { class: "fk-note", text: "No numbers by this measure: try another." });
+  const away = !map.isWhole && place !== 0; // its numbers are on their way
+  const none = items.length ? null : element("p", { class: away ? "fk-later" : "fk-note", text: away ? "Numbers come with a running kernel." : "No numbers by this measure: try another." });
   return [
     element("h3", { text: shown(name) }),
     element("div", { class: "fk-numbers", text: about(name, numbers) }),
@@ -132,50 +127,87 @@ function speciesChoice(model, choose, numbers) {
   return { node: element("label", { class: "fk-field fk-main-slider" }, element("span", { text: "Species" }), select), show };
 }
 
-/** The colour bar, with its ends. */
-function heatLegend() {
-  const canvas = element("canvas", { width: 256, height: 1, role: "img" });
-  const low = element("span");
-  const high = element("span");
-  const context = canvas.getContext("2d");
-  const show = (map) => {
-    const pixels = context.createImageData(256, 1);
-    pixels.data.set(new Uint8Array(map.table.buffer, map.table.byteOffset, 1024));
-    context.putImageData(pixels, 0, 0);
-    low.textContent = short(map.low);
-    high.textContent = short(map.high);
-    canvas.setAttribute("aria-label", `Colours of similarity, from ${low.textContent} to ${high.textContent}`);
-  };
-  return { node: element("span", { class: "fk-legend" }, "similarity", low, canvas, high), show };
+/** A box to search for one of very many names in. */
+function speciesSearch(model, choose) {
+  const names = new Map(model.get("_about").species.map((name) => [shown(name).toLowerCase(), name]));
+  const list = element("datalist", { id: `fk-${Math.random()}` }, ...[...names.values()].sort().map((name) => element("option", { value: shown(name) })));
+  const input = keepKeys(element("input", { type: "search", "aria-label": "Species", class: "fk-species-choice", list: list.id }));
+  const show = () => (input.value = shown(model.get("species")));
+  input.addEventListener("focus", () => input.select());
+  input.addEventListener("input", () => input.setCustomValidity(""));
+  input.addEventListener("change", () => {
+    const name = names.get(input.value.trim().toLowerCase());
+    if (name) choose(name);
+    else input.setCustomValidity("No species of this name: choose one from the list.");
+    input.reportValidity();
+  });
+  show();
+  return { node: element("label", { class: "fk-field fk-main-slider" }, element("span", { text: "Species" }), input, list), show };
 }
 
-function settings(model, choose, numbers, send) {
+function settings(model, choose, numbers, map, send) {
   const sent = model.get("_about");
-  const n = sent.species.length;
-  const whole = (v) => String(Math.round(v));
-  const parts = {
-    species: speciesChoice(model, choose, numbers),
-    by: chooser(model, "by", "Similar in", sent.measures.map(([by, words]) => [by, words]), send),
-    k: slider(model, "k", "Look-alikes", { min: 1, max: Math.max(1, Math.min(sent.most, n - 1)), step: 1, format: whole, send }),
-    view: slider(model, "in_view", "In view", { min: Math.min(8, n), max: sent.on_map ?? n, step: 1, format: (v) => (v >= n ? `all ${n}` : `${whole(v)} of ${n}`), send }),
-    legend: heatLegend(),
+  const parts = [
+    map.isWhole ? speciesChoice(model, choose, numbers) : speciesSearch(model, choose),
+    chooser(model, "by", "Similar in", sent.measures.map(([by, words]) => [by, words]), send),
+    slider(model, "k", "Look-alikes", { min: 1, max: Math.max(1, Math.min(sent.most, sent.species.length - 1)), step: 1, format: String, send }),
+  ];
+  parts[1].node.hidden = sent.live === false; // on a page of its own there is no kernel to send other numbers
+  const bar = colourBar("similarity");
+  const node = element("div", { class: "fk-tools", role: "group", "aria-label": "Settings" }, ...parts.map((p) => p.node), bar.node);
+  const show = (now) => {
+    parts.forEach((part) => part.show());
+    bar.show(now.table, short(now.low), short(now.high), "Colours of similarity,");
   };
-  parts.view.node.hidden = n <= 20;
-  parts.by.node.hidden = sent.live === false; // on a page of its own there is no kernel to send another map
-  const node = element("div", { class: "fk-tools", role: "group", "aria-label": "Settings" }, ...Object.values(parts).map((p) => p.node));
-  const show = (map) => Object.values(parts).forEach((part) => part.show(map));
   return { node, show };
 }
 
 const HELP = "Arrow keys move over the pairs, Home and End along the row. Enter chooses the row's species, Space ticks the column's as a reference.";
 
-function render({ model, el }) {
-  const { listen, end } = listeners(model);
+/** The map with what is read from it; only a note where there are too many species for one. */
+function mapSide(root, context) {
+  const { model, numbers, state, choose, tick } = context;
+  const sent = model.get("_about");
+  const measure = element("p", { class: "fk-note" });
+  const words = () => `Similarity: ${sent.measures.find(([by]) => by === state.map.by)?.[2] ?? ""}. Recognised and taken for: by ${numbers.heads}.`;
+  if (!state.map.isWhole) {
+    const show = () => (measure.textContent = `${words()} Of ${sent.species.length} species no map is drawn: search for one above.`);
+    return { node: measure, show, follow() {}, renew() {}, drop() {} };
+  }
+  const readout = element("p", { class: "fk-readout" });
+  const aloud = element("p", { class: "fk-unseen", "aria-live": "polite" });
+  const marks = () => {
+    const { place, alike } = state.map;
+    const chosen = place(model.get("species"));
+    return { chosen, ticked: model.get("references").map(place).filter((p) => p >= 0), alike: chosen < 0 ? [] : alike(chosen, model.get("k")) };
+  };
+  const read = (pair, speak) => {
+    readout.textContent = pair ? pairWords(state.map, pair, numbers) : "";
+    if (speak) aloud.textContent = readout.textContent;
+  };
+  const heatmap = speciesMap(root, { map: () => state.map, marks, choose, tick, read });
+  const show = () => {
+    const left = sent.species.length - state.map.n;
+    const tree = state.map.branches.length ? " The tree joins species at their mean similarity (numbers below it)." : "";
+    measure.textContent = `${words()}${tree}${left ? ` Without a number by this measure: ${left} species.` : ""}`;
+    heatmap.node.setAttribute("aria-label", `Similarity of ${state.map.n} species, ${shown(model.get("species"))} chosen. ${HELP}`);
+    heatmap.draw();
+  };
+  const afterwards = (work) => () => {
+    work();
+    read(heatmap.focus(), false);
+  };
+  const help = element("p", { class: "fk-note", text: `Click a row, or use the keyboard. ${HELP}` });
+  const node = element("div", { class: "fk-species-map" }, heatmap.node, readout, help, measure, aloud);
+  return { node, show, follow: afterwards(heatmap.follow), renew: afterwards(heatmap.renew), drop: heatmap.drop };
+}
+
+function build({ model, el, listen }) {
   const send = sender(model);
   const sent = model.get("_about");
   const numbers = numbersOf(sent);
   const shelf = photoShelf(model);
-  let map = unpackMap(model.get("_map"), sent);
+  const state = { map: unpackMap(model.get("_map"), sent) };
   const choose = (name) => {
     if (name === model.get("species")) return;
     send("references", []);
@@ -187,75 +219,42 @@ function render({ model, el }) {
     send("references", others.length < model.get("references").length ? others : [...others, name]);
   };
   const title = "Which species look alike";
-  const tools = settings(model, choose, numbers, send);
-  const readout = element("p", { class: "fk-readout" });
-  const aloud = element("p", { class: "fk-unseen", "aria-live": "polite" });
-  const measure = element("p", { class: "fk-note" });
+  const tools = settings(model, choose, numbers, state.map, send);
   const panel = element("div", { class: "fk-species-side" });
   const root = element("section", { class: "fk fk-species", "aria-label": title });
-  const marks = () => {
-    const chosen = map.place(model.get("species"));
-    const ticked = model.get("references").map((r) => map.place(r)).filter((p) => p >= 0);
-    return { chosen, ticked, alike: chosen < 0 ? [] : map.alike(chosen, model.get("k")) };
-  };
-  const read = (pair, speak) => {
-    readout.textContent = pair ? pairWords(map, pair, numbers) : "";
-    if (speak) aloud.textContent = readout.textContent;
-  };
-  const heatmap = speciesMap(root, { map: () => map, marks, inView: () => model.get("in_view"), choose, tick, read });
-  const labels = () => {
-    const left = sent.species.length - map.n;
-    const words = sent.measures.find(([by]) => by === map.by)?.[2] ?? "";
-    measure.textContent = `Similarity: ${words}. The tree joins species at their mean similarity (numbers below it). ` +
-      `Recognised and taken for: by ${numbers.heads}.${left ? (sent.on_map < sent.species.length ? ` The map holds the ${map.n} species nearest to the chosen one, of ${sent.species.length}.` : ` Without a number by this measure: ${left} species.`) : ""}`;
-    heatmap.node.setAttribute("aria-label", `Similarity of ${map.n} species, ${shown(model.get("species"))} chosen. ${HELP}`);
-  };
+  const side = mapSide(root, { model, numbers, state, choose, tick });
   const list = () => {
-    const held = panel.contains(root.getRootNode().activeElement) ? root.getRootNode().activeElement.dataset.tick : undefined;
-    panel.replaceChildren(...listOf({ map, model, numbers, shelf, choose, tick }));
+    const { activeElement } = root.getRootNode();
+    const held = panel.contains(activeElement) ? activeElement.dataset.tick : undefined;
+    panel.replaceChildren(...listOf({ map: state.map, model, numbers, shelf, choose, tick }));
     if (held !== undefined) [...panel.querySelectorAll("[data-tick]")].find((box) => box.dataset.tick === held)?.focus();
   };
   const show = () => {
-    tools.show(map);
-    labels();
+    tools.show(state.map);
     list();
-    heatmap.draw();
+    side.show();
   };
   listen(["change:_map"], () => {
-    map = unpackMap(model.get("_map"), sent);
+    state.map = unpackMap(model.get("_map"), sent);
     show();
-    heatmap.renew();
-    read(heatmap.focus(), false);
+    side.renew();
   });
   listen(["change:species"], () => {
     show();
-    heatmap.centre(false);
-    read(heatmap.focus(), false);
+    side.follow();
   });
   listen(["change:references", "change:k", "change:by"], show);
-  listen(["change:in_view"], () => {
-    tools.show(map);
-    heatmap.centre(true);
-  });
   listen(["change:_photos"], () => {
     shelf.fill();
     list();
   });
-  const place = element("div", { class: "fk-map-place" }, heatmap.node);
-  const help = element("p", { class: "fk-note", text: `Click a row, or use the keyboard. ${HELP}` });
-  const below = element("div", { class: "fk-below" }, heatmap.overview, element("div", {}, readout, help, measure));
-  const left = element("div", { class: "fk-species-map" }, place, below);
-  root.append(element("h2", { text: title }), tools.node, element("div", { class: "fk-sides" }, left, panel), aloud, errorLine(model, listen));
+  root.append(element("h2", { text: title }), tools.node, element("div", { class: "fk-sides" }, side.node, panel), errorLine(model, listen));
   el.append(root);
-  heatmap.started();
   show();
-  heatmap.renew();
-  read(heatmap.focus(), false);
-  return () => {
-    end();
-    heatmap.drop();
-    shelf.drop();
-  };
+  side.renew();
+  return side.drop;
 }
+
+const render = renderer(build);
 
 export default { render };

@@ -1,309 +1,177 @@
-// The map of the species explorer: similarities, tree and focus enter; a canvas that answers mouse and keys leaves.
-import { abbreviated, cellAt, centred, forks, heat, labelled, moved, neighbours, scrolled, sizes } from "./heatmap.js";
-import { element, floats, keepKeys, nextFrame, shown, short } from "./dom.js";
+// The map of the species explorer: similarities, tree and focus in a drawing that answers mouse and keys.
+import { abbreviated, cellAt, heat, labelled, moved, neighbours, pathUp, sizes } from "./heatmap.js";
+import { bytes, drawing, element, floats, keepKeys, nextFrame, shown, short } from "./dom.js";
 
 const LINE = 12; // pixels that one label needs
-const OVERVIEW = 112; // side of the small map of all species
 
-/** What travelled of the present map, ready to draw; everything in it goes by place in the tree's order. */
+/**
+ * What travelled of the present measure, ready to use; everything in it goes by place in `order`.
+ *
+ * Of very many species the matrix has one row, that of the chosen one, and there is no map.
+ */
 export function unpackMap(sent, about) {
   const n = sent.order.length;
   const matrix = floats(sent.matrix);
+  const rows = matrix.length / n;
   const places = new Map(sent.order.map((species, place) => [species, place]));
+  const line = sent.branches ? floats(sent.branches) : [];
+  const corner = (fork, i) => [line[8 * fork + 2 * i], line[8 * fork + 2 * i + 1]];
   return {
     ...sent,
     n,
     matrix,
+    isWhole: rows === n,
+    table: sent.table && bytes(sent.table),
     names: sent.order.map((i) => about.species[i]),
-    forks: forks(sent.merges, sent.joined, n),
+    branches: Array.from({ length: line.length / 8 }, (_, fork) => [0, 1, 2, 3].map((i) => corner(fork, i))),
     place: (name) => places.get(about.species.indexOf(name)) ?? -1,
-    alike: (place, k) => neighbours(matrix, n, place, k, sent.order),
+    alike: (place, k) => (place < rows ? neighbours(matrix, n, place, k, sent.order) : []),
     at: (row, column) => matrix[row * n + column],
   };
 }
 
-/** Colours of the theme, as a canvas takes them. */
-function inks(root) {
-  const probe = element("span");
-  root.append(probe);
-  const ink = (name) => {
-    probe.style.color = `var(${name})`;
-    return getComputedStyle(probe).color;
-  };
-  const found = { ink: ink("--fk-ink"), quiet: ink("--fk-quiet"), ground: ink("--fk-ground"), panel: ink("--fk-panel"), line: ink("--fk-line"), accent: ink("--fk-accent") };
-  probe.style.color = "color-mix(in srgb, var(--fk-accent) 65%, var(--fk-ink))";
-  found.chosen = getComputedStyle(probe).color; // readable as text on either ground
-  probe.remove();
-  found.font = getComputedStyle(root).fontFamily;
-  return found;
-}
-
-/** One pixel per pair, to be stretched over the map. */
+/** The cells, one pixel per pair, to be stretched over the map. */
 function stamp(map) {
   const canvas = element("canvas", { width: map.n, height: map.n });
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(map.n, map.n);
-  heat(map.matrix, map.n, map.low, map.high, new Uint8Array(map.table.buffer, map.table.byteOffset, 1024), pixels.data);
+  heat(map.matrix, map.n, map.low, map.high, map.table, pixels.data);
   context.putImageData(pixels, 0, 0);
-  return canvas;
+  return drawing("image", { href: canvas.toDataURL(), preserveAspectRatio: "none", style: "image-rendering: pixelated" });
+}
+
+/** Widths of texts in the labels' font. */
+function ruler(root) {
+  const context = element("canvas").getContext("2d");
+  context.font = `600 12px ${getComputedStyle(root).fontFamily}`;
+  return (text) => context.measureText(text).width;
 }
 
 /** The longest beginning of a text that fits, with an ellipsis where it had to be cut. */
-function fitted(context, text, width) {
-  if (context.measureText(text).width <= width) return text;
+function fitted(wide, text, width) {
+  if (wide(text) <= width) return text;
   let end = text.length;
-  while (end > 1 && context.measureText(`${text.slice(0, end)}…`).width > width) end--;
+  while (end > 1 && wide(`${text.slice(0, end)}…`) > width) end--;
   return `${text.slice(0, end).trimEnd()}…`;
 }
 
-const onPath = (fork, place) => fork.leaves[0] <= place && place <= fork.leaves[1];
+const line = (d, ink, width, opacity = 1) => drawing("path", { d, fill: "none", style: `stroke: var(--fk-${ink}); stroke-width: ${width}; opacity: ${opacity}` });
+const word = (x, y, text, more = {}) => Object.assign(drawing("text", { x, y, ...more }), { textContent: text });
 
-function drawTree(context, map, s, colour, start, count, chosen) {
-  const low = Math.min(...map.joined);
-  const high = Math.max(...map.joined);
+function treeOf({ branches }, s, chosen) {
+  if (!branches.length) return [];
+  const joined = branches.map((fork) => fork[1][1]);
+  const [low, high] = [Math.min(...joined), Math.max(...joined)];
   const x = (v) => (Number.isNaN(v) ? s.tree - 4 : 4 + ((s.tree - 16) * (v - low)) / (high - low || 1));
-  const y = (place) => s.top + (place - start + 0.5) * s.cell;
-  context.save();
-  context.beginPath();
-  context.rect(0, s.top, s.tree, s.side);
-  context.clip();
-  const ordered = [...map.forks].sort((a, b) => onPath(a, chosen) - onPath(b, chosen)); // the chosen branch on top
-  for (const fork of ordered) {
-    if (fork.leaves[1] < start || fork.leaves[0] >= start + count) continue;
-    const here = x(fork.similarity);
-    context.strokeStyle = colour.quiet;
-    context.lineWidth = s.cell < 3 ? 0.6 : 1;
-    context.globalAlpha = 0.8;
-    context.beginPath();
-    context.moveTo(x(fork.firstStem), y(fork.first));
-    context.lineTo(here, y(fork.first));
-    context.lineTo(here, y(fork.last));
-    context.lineTo(x(fork.lastStem), y(fork.last));
-    context.stroke();
-    if (!onPath(fork, chosen)) continue;
-    const down = chosen > fork.split;
-    context.strokeStyle = colour.accent;
-    context.lineWidth = 2;
-    context.globalAlpha = 1;
-    context.beginPath();
-    context.moveTo(x(down ? fork.lastStem : fork.firstStem), y(down ? fork.last : fork.first));
-    context.lineTo(here, y(down ? fork.last : fork.first));
-    context.lineTo(here, y((fork.first + fork.last) / 2));
-    context.stroke();
-  }
-  context.restore();
-  context.fillStyle = colour.quiet;
-  context.font = `11px ${colour.font}`;
-  context.textBaseline = "top";
-  context.textAlign = "left";
-  context.fillText(short(low), 2, s.top + s.side + 4);
-  if (high > low) {
-    context.textAlign = "right";
-    context.fillText(short(high), s.tree - 6, s.top + s.side + 4);
-  }
+  const trace = (corners) => `M${corners.map(([place, v]) => `${x(v)} ${s.top + (place + 0.5) * s.cell}`).join("L")}`;
+  return [
+    line(branches.map(trace).join(""), "quiet", s.cell < 3 ? 0.6 : 1, 0.8),
+    chosen >= 0 ? line(trace(pathUp(branches, chosen)), "accent", 2) : "",
+    word(2, s.top + s.side + 14, short(low)),
+    high > low ? word(s.tree - 6, s.top + s.side + 14, short(high), { "text-anchor": "end" }) : "",
+  ];
 }
 
-function drawCells(context, map, picture, s, colour, start, count) {
-  context.fillStyle = colour.panel;
-  context.fillRect(s.left, s.top, s.side, s.side);
-  context.imageSmoothingEnabled = false;
-  context.drawImage(picture, start, start, count, count, s.left, s.top, s.side, s.side);
-  if (s.cell < 9) return;
-  context.fillStyle = colour.ground;
-  for (let i = 1; i < count; i++) {
-    context.fillRect(s.left + i * s.cell - 0.5, s.top, 1, s.side);
-    context.fillRect(s.left, s.top + i * s.cell - 0.5, s.side, 1);
-  }
+function cellsOf(map, s, picture) {
+  const place = { x: s.left, y: s.top, width: s.side, height: s.side };
+  for (const [name, value] of Object.entries(place)) picture.setAttribute(name, value);
+  const at = Array.from({ length: map.n - 1 }, (_, i) => (i + 1) * s.cell);
+  const gaps = at.map((d) => `M${s.left} ${s.top + d}h${s.side}M${s.left + d} ${s.top}v${s.side}`).join("");
+  return [drawing("rect", { ...place, style: "fill: var(--fk-panel)" }), picture, s.cell < 9 ? "" : line(gaps, "ground", 1)];
 }
 
-function drawNames(context, map, s, colour, start, count, marks) {
-  const { chosen, seen, ticked, alike } = marks;
-  const first = [chosen, seen?.row, ...ticked, ...alike].filter((i) => i !== undefined).map((i) => i - start);
-  context.textBaseline = "middle";
-  context.textAlign = "left";
-  const left = s.left + s.side + 8;
+function namesOf(map, s, wide, { chosen, seen, ticked, alike }) {
+  const first = [chosen, seen?.row, ...ticked, ...alike].filter((i) => i !== undefined);
   const face = (place) => {
-    const strong = place === chosen || ticked.includes(place);
-    context.font = `${strong ? "600 " : ""}12px ${colour.font}`;
-    context.fillStyle = place === chosen ? colour.chosen : strong || place === seen?.row || place === seen?.column ? colour.ink : colour.quiet;
+    if (place === chosen) return "fk-is-chosen";
+    return ticked.includes(place) ? "fk-is-ticked" : place === seen?.row || place === seen?.column ? "fk-is-read" : null;
   };
-  for (const i of labelled(count, s.cell, LINE, first)) {
-    face(i + start);
-    context.fillText(fitted(context, shown(map.names[i + start]), s.labels - 10), left, s.top + (i + 0.5) * s.cell);
-  }
-  if (!s.named) return;
-  context.textAlign = "right";
-  for (let i = 0; i < count; i++) {
-    context.save();
-    context.translate(s.left + (i + 0.5) * s.cell, s.top + s.side + 6);
-    context.rotate(-Math.PI / 3);
-    face(i + start);
-    context.fillText(fitted(context, abbreviated(shown(map.names[i + start])), 88), 0, 4);
-    context.restore();
-  }
+  const rows = labelled(map.n, s.cell, LINE, first).map((i) =>
+    word(s.left + s.side + 8, s.top + (i + 0.5) * s.cell + 4, fitted(wide, shown(map.names[i]), s.labels - 10), { class: face(i) }));
+  if (!s.named) return rows;
+  const columns = map.names.map((name, i) =>
+    word(0, 8, fitted(wide, abbreviated(shown(name)), 88), { class: face(i), "text-anchor": "end", transform: `translate(${s.left + (i + 0.5) * s.cell} ${s.top + s.side + 6}) rotate(-60)` }));
+  return [...rows, ...columns];
 }
 
-function drawMarks(context, map, s, colour, start, count, { chosen, seen, ticked, alike }, focused) {
-  const at = (place) => (place - start) * s.cell;
-  const box = (x, y, w, h, style, width) => {
-    context.strokeStyle = style;
-    context.lineWidth = width;
-    context.strokeRect(s.left + x, s.top + y, w, h);
-  };
-  context.save();
-  context.beginPath();
-  context.rect(s.left - 2, s.top - 2, s.side + 4, s.side + 4);
-  context.clip();
+function marksOf(s, { chosen, seen, ticked, alike }, focused) {
+  const at = (place) => place * s.cell;
+  const box = (x, y, width, height, ink, thick, opacity = 1) =>
+    drawing("rect", { x: s.left + x, y: s.top + y, width, height, fill: "none", style: `stroke: ${ink}; stroke-width: ${thick}; opacity: ${opacity}` });
+  const marks = [];
   if (chosen >= 0) {
     const [y, h] = s.cell < 4 ? [at(chosen) - 1, s.cell + 2] : [at(chosen), s.cell];
-    box(0, y, s.side, h, colour.ground, 4);
-    box(0, y, s.side, h, colour.accent, 2);
-    const radius = Math.max(1.5, Math.min(5, s.cell / 5));
-    for (const place of new Set([...alike, ...ticked])) {
-      context.beginPath();
-      context.arc(s.left + at(place) + s.cell / 2, s.top + at(chosen) + s.cell / 2, radius, 0, 2 * Math.PI);
-      context.fillStyle = ticked.includes(place) ? "#000" : "#fff";
-      context.strokeStyle = ticked.includes(place) ? "#fff" : "#000";
-      context.lineWidth = Math.max(1, radius / 2.5);
-      context.fill();
-      context.stroke();
-    }
+    const r = Math.max(1.5, Math.min(5, s.cell / 5));
+    const dot = (place, [fill, stroke]) => drawing("circle", { cx: s.left + at(place + 0.5), cy: s.top + at(chosen + 0.5), r, fill, stroke, "stroke-width": Math.max(1, r / 2.5) });
+    marks.push(box(0, y, s.side, h, "var(--fk-ground)", 4), box(0, y, s.side, h, "var(--fk-accent)", 2));
+    for (const place of new Set([...alike, ...ticked])) marks.push(dot(place, ticked.includes(place) ? ["#000", "#fff"] : ["#fff", "#000"]));
   }
-  if (seen && s.cell < 9) {
-    context.globalAlpha = 0.6;
-    box(0, at(seen.row), s.side, s.cell, colour.ink, 0.7);
-    box(at(seen.column), 0, s.cell, s.side, colour.ink, 0.7);
-    context.globalAlpha = 1;
-  }
-  if (seen) {
-    const grow = s.cell < 6 ? 3 : 0;
-    const [x, y, w] = [at(seen.column) - grow, at(seen.row) - grow, s.cell + 2 * grow];
-    box(x, y, w, w, "#fff", focused ? 5 : 3);
-    box(x, y, w, w, "#000", focused ? 2 : 1);
-  }
-  context.restore();
-}
-
-/** All species in small, with a frame around those in view; `move(place)` is called for where a person points. */
-function overview(move) {
-  const node = element("canvas", { class: "fk-overview", "aria-hidden": "true", title: "All species; click to move the map" });
-  const context = node.getContext("2d");
-  let n = 1;
-  const point = (event) => {
-    const at = node.getBoundingClientRect();
-    const share = ((event.clientX - at.left) / at.width + (event.clientY - at.top) / at.height) / 2; // the map lies on the diagonal
-    move(Math.max(0, Math.min(n - 1, Math.floor(share * n))));
-  };
-  node.addEventListener("pointerdown", (event) => {
-    node.setPointerCapture(event.pointerId);
-    point(event);
-  });
-  node.addEventListener("pointermove", (event) => event.buttons && point(event));
-  const draw = (picture, colour, start, count, chosen) => {
-    n = picture.width;
-    node.hidden = count >= n;
-    if (node.hidden) return;
-    node.width = node.height = 2 * OVERVIEW;
-    const scale = node.width / n;
-    context.fillStyle = colour.panel;
-    context.fillRect(0, 0, node.width, node.width);
-    context.drawImage(picture, 0, 0, node.width, node.width);
-    const side = Math.max(8, count * scale);
-    for (const [style, width] of [["#000", 6], ["#fff", 3]]) {
-      context.strokeStyle = style;
-      context.lineWidth = width;
-      context.strokeRect(start * scale, start * scale, side, side);
-    }
-    if (chosen < 0) return;
-    context.fillStyle = colour.accent;
-    context.fillRect(0, chosen * scale - 1, node.width, 3);
-  };
-  return { node, draw };
+  if (!seen) return marks;
+  if (s.cell < 9) marks.push(box(0, at(seen.row), s.side, s.cell, "var(--fk-ink)", 0.7, 0.6), box(at(seen.column), 0, s.cell, s.side, "var(--fk-ink)", 0.7, 0.6));
+  const grow = s.cell < 6 ? 3 : 0;
+  const place = [at(seen.column) - grow, at(seen.row) - grow, s.cell + 2 * grow, s.cell + 2 * grow];
+  return [...marks, box(...place, "#fff", focused ? 5 : 3), box(...place, "#000", focused ? 2 : 1)];
 }
 
 /**
- * The canvas and its keys. `hooks`: `map()` what travelled, `marks()` chosen species, ticked and listed look-alikes by
- * place, `inView()` how many species; `choose(name)`, `tick(name)` and `read(pair, aloud)` are called for what a person does.
+ * The drawing and its keys. `hooks`: `map()` what travelled, `marks()` chosen species, ticked and listed look-alikes by
+ * place; `choose(name)`, `tick(name)` and `read(pair, aloud)` are called for what a person does.
  */
 export function speciesMap(root, hooks) {
-  const canvas = keepKeys(element("canvas", { class: "fk-heatmap", tabindex: 0, role: "application", "aria-roledescription": "heat map" }));
-  const context = canvas.getContext("2d");
+  const node = keepKeys(drawing("svg", { class: "fk-heatmap", tabindex: 0, role: "application", "aria-roledescription": "heat map" }));
   let picture = null;
-  let start = 0;
   let focus = null; // the pair that the keys move
   let hover = null;
   let s = null;
-  const count = () => Math.min(hooks.inView(), hooks.map().n);
-  const small = overview((place) => {
-    start = centred(place, count(), hooks.map().n);
-    draw();
-  });
   const draw = nextFrame(() => {
     const map = hooks.map();
-    const width = canvas.parentElement?.clientWidth ?? 0;
+    const width = node.clientWidth;
     if (!width || !map.n) return;
-    const colour = inks(root);
-    const visible = count();
-    start = Math.max(0, Math.min(map.n - visible, start));
-    context.font = `600 12px ${colour.font}`;
-    const widest = (names) => Math.max(...names.map((name) => context.measureText(name).width));
-    s = sizes(width, visible, widest(map.names.map(shown)), widest(map.names.map((name) => abbreviated(shown(name)))));
-    const dense = Math.max(1, window.devicePixelRatio || 1);
-    canvas.width = Math.round(width * dense);
-    canvas.height = Math.round(s.height * dense);
-    canvas.style.height = `${s.height}px`;
-    context.setTransform(dense, 0, 0, dense, 0, 0);
+    const wide = ruler(root);
+    const widest = (names) => Math.max(...names.map(wide));
+    s = sizes(width, map.n, widest(map.names.map(shown)), widest(map.names.map((name) => abbreviated(shown(name)))));
+    node.style.height = `${s.height}px`;
     picture ??= stamp(map);
-    const focused = document.activeElement === canvas || root.getRootNode().activeElement === canvas;
+    const focused = root.getRootNode().activeElement === node;
     const marks = { ...hooks.marks(), seen: hover ?? (focused ? focus : null) };
-    drawTree(context, map, s, colour, start, visible, marks.chosen);
-    drawCells(context, map, picture, s, colour, start, visible);
-    drawMarks(context, map, s, colour, start, visible, marks, focused && !hover);
-    drawNames(context, map, s, colour, start, visible, marks);
-    small.draw(picture, colour, start, visible, marks.chosen);
+    node.replaceChildren(...treeOf(map, s, marks.chosen), ...cellsOf(map, s, picture), ...marksOf(s, marks, focused && !hover), ...namesOf(map, s, wide, marks));
   });
-  /** Bring the chosen species into view, in the middle where it was not. */
-  const centre = (always) => {
+  /** Put the focus on the chosen species, if it is elsewhere. */
+  const follow = () => {
     const { chosen, alike } = hooks.marks();
-    if (chosen >= 0) {
-      if (always || chosen < start || chosen >= start + count()) start = centred(chosen, count(), hooks.map().n);
-      if (always || focus?.row !== chosen) focus = { row: chosen, column: alike[0] ?? chosen };
-    }
+    if (chosen >= 0 && focus?.row !== chosen) focus = { row: chosen, column: alike[0] ?? chosen };
     draw();
   };
   const show = () => {
-    start = scrolled(scrolled(start, focus.row, count()), focus.column, count());
-    start = scrolled(start, focus.row, count());
     hooks.read(focus, true);
     draw();
   };
   const under = (event) => {
-    if (!s) return null;
-    const at = canvas.getBoundingClientRect();
+    if (!s) return {};
+    const at = node.getBoundingClientRect();
     const [x, y] = [event.clientX - at.left, event.clientY - at.top];
-    return cellAt(s, x, y, start, count()) ?? (y > s.top && y < s.top + s.side ? { row: cellAt(s, s.left, y, start, count())?.row } : null);
+    const { n } = hooks.map();
+    return cellAt(s, x, y, n) ?? { row: cellAt(s, s.left, y, n)?.row }; // beside the cells a row is meant
   };
-  canvas.addEventListener("pointermove", (event) => {
-    const pair = under(event);
-    const next = pair?.column === undefined ? null : pair;
-    canvas.style.cursor = pair ? "pointer" : "default";
-    if (next?.row === hover?.row && next?.column === hover?.column) return;
-    hover = next;
+  const point = (pair) => {
+    if (pair?.row === hover?.row && pair?.column === hover?.column) return;
+    hover = pair;
     hooks.read(hover ?? focus, false);
     draw();
-  });
-  canvas.addEventListener("pointerleave", () => {
-    hover = null;
-    hooks.read(focus, false);
-    draw();
-  });
-  canvas.addEventListener("click", (event) => {
+  };
+  node.addEventListener("pointermove", (event) => {
     const pair = under(event);
-    if (pair?.row === undefined) return;
-    focus = { row: pair.row, column: pair.column ?? pair.row };
-    hooks.choose(hooks.map().names[pair.row]);
+    node.style.cursor = pair.row === undefined ? "default" : "pointer";
+    point(pair.column === undefined ? null : pair);
   });
-  canvas.addEventListener("keydown", (event) => {
+  node.addEventListener("pointerleave", () => point(null));
+  node.addEventListener("click", (event) => {
+    const { row, column } = under(event);
+    if (row === undefined) return;
+    focus = { row, column: column ?? row };
+    hooks.choose(hooks.map().names[row]);
+  });
+  node.addEventListener("keydown", (event) => {
     const map = hooks.map();
     if (!focus || event.ctrlKey || event.metaKey || event.altKey) return;
     const next = moved(event.key, focus, map.n);
@@ -315,33 +183,13 @@ export function speciesMap(root, hooks) {
     hover = null;
     show();
   });
-  canvas.addEventListener("focus", () => {
-    if (focus) show();
-  });
-  canvas.addEventListener("blur", draw);
+  node.addEventListener("focus", () => focus && show());
+  node.addEventListener("blur", draw);
   const watched = new ResizeObserver(draw);
-  const themed = new MutationObserver(draw);
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  themed.observe(document.body, { attributes: true });
-  themed.observe(document.documentElement, { attributes: true });
-  dark.addEventListener("change", draw);
-  return {
-    node: canvas,
-    overview: small.node,
-    draw,
-    centre,
-    started: () => watched.observe(canvas.parentElement),
-    renew() {
-      picture = null;
-      focus = null;
-      hover = null;
-      centre(true);
-    },
-    focus: () => focus,
-    drop() {
-      watched.disconnect();
-      themed.disconnect();
-      dark.removeEventListener("change", draw);
-    },
+  watched.observe(node);
+  const renew = () => {
+    picture = focus = hover = null;
+    follow();
   };
+  return { node, draw, follow, renew, focus: () => focus, drop: () => watched.disconnect() };
 }

@@ -1,7 +1,7 @@
-// The strength explorer: the traits of finerkit.StrengthExplorer enter; photos with the contrast drawn over them leave.
+// The strength explorer: photos with the contrast drawn over them.
 import { coefficients, contrast, keepStrongest, margin, peak } from "./evidence.js";
 import { paint } from "./paint.js";
-import { bytes, called, chooser, element, errorLine, floats, imageUrl, keepKeys, listeners, nextFrame, sender, short, shown, slider, toggle } from "./dom.js";
+import { bytes, called, checkbox, chooser, colourBar, element, errorLine, floats, keepKeys, nextFrame, pager, photoDialog, renderer, sender, short, shown, shownIn, slider, toggle } from "./dom.js";
 
 const LARGE = 900; // pixels on the longer side of the map over an enlarged photo: enough for a smooth map
 
@@ -66,8 +66,8 @@ function settingsOf(model) {
   };
 }
 
-/** A canvas that shows one photo's map; `draw` is all that happens per frame. */
-function overlay(photo, width, height) {
+/** A photo with its map on a canvas of these pixels; `draw` is all that happens per frame. */
+function overlaid(photo, jpeg, words, width, height) {
   const canvas = element("canvas", { width, height, "aria-hidden": "true" });
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(width, height);
@@ -76,8 +76,11 @@ function overlay(photo, width, height) {
     paint(seen.map, photo.rows, photo.columns, { ...settings, width, height, place, top: seen.top }, pixels.data);
     context.putImageData(pixels, 0, 0);
   };
-  return { canvas, draw };
+  return { layers: [shownIn(element("img", { alt: words }), "src", jpeg), canvas], draw };
 }
+
+/** Width and height of a picture of a photo whose longer side has so many pixels. */
+const within = (photo, pixels) => photo.size.map((side) => Math.max(1, Math.round((pixels * side) / Math.max(...photo.size))));
 
 /** Bars of the logits of target and references; references that are switched off are struck through. */
 function logitBars(photo, names) {
@@ -99,7 +102,10 @@ function logitBars(photo, names) {
 
 function tileOf(photo, model, send, width) {
   const names = [model.get("_about").target, ...model.get("_about").references];
-  const tick = keepKeys(element("input", { type: "checkbox", "aria-label": `Select ${photo.image}` }));
+  const tick = checkbox({ "aria-label": `Select ${photo.image}` }, (on) => {
+    const others = model.get("selected").filter((i) => i !== photo.image);
+    send("selected", on ? [...others, photo.image] : others);
+  });
   const name = element("span", { class: "fk-name", text: photo.image.split("/").pop(), title: `${photo.image} (${shown(photo.species)})` });
   const node = element("figure", { class: "fk-tile" });
   const caption = element("figcaption", {}, element("div", { class: "fk-words" }, live(model) ? tick : null, name));
@@ -108,23 +114,16 @@ function tileOf(photo, model, send, width) {
     tick.checked = on;
     node.classList.toggle("fk-chosen", on);
   };
-  tick.addEventListener("change", () => {
-    const others = model.get("selected").filter((i) => i !== photo.image);
-    send("selected", tick.checked ? [...others, photo.image] : others);
-  });
   select();
   if (photo.status !== "ok") {
     node.append(element("div", { class: "fk-failed", text: `Could not be explained: ${photo.status}` }), caption);
-    return { node, select, draw() {}, drop() {} };
+    return { node, select, draw() {} };
   }
-  const scale = width / Math.max(...photo.size); // photos fill a square at most, so that rows line up
-  const across = Math.max(1, Math.round(scale * photo.size[0]));
-  const { canvas, draw } = overlay(photo, across, Math.max(1, Math.round(scale * photo.size[1])));
-  const url = imageUrl(photo.bytes);
-  const button = element("button", { type: "button", class: "fk-photo", "aria-label": called(`Enlarge ${photo.image}`, photo.gone) });
+  const [across, down] = within(photo, width); // photos fill a square at most, so that rows line up
+  const { layers, draw } = overlaid(photo, photo.bytes, "", across, down);
+  const button = element("button", { type: "button", class: "fk-photo", "aria-label": called(`Enlarge ${photo.image}`, photo.gone) }, ...layers);
   button.style.aspectRatio = `${photo.size[0]} / ${photo.size[1]}`;
   button.style.width = `${(100 * across) / width}%`;
-  button.append(element("img", { src: url, alt: "" }), canvas);
   keepKeys(button).addEventListener("click", () => send("enlarged", photo.image));
   const numbers = element("div", { class: "fk-numbers" });
   const bars = logitBars(photo, names);
@@ -133,7 +132,6 @@ function tileOf(photo, model, send, width) {
   return {
     node,
     select,
-    drop: () => URL.revokeObjectURL(url),
     draw(settings) {
       const seen = look(photo, settings);
       draw(seen, settings);
@@ -146,7 +144,11 @@ function tileOf(photo, model, send, width) {
 
 function referenceBoxes(model, send) {
   const known = model.get("_about").references;
-  const boxes = known.map((name) => keepKeys(element("input", { type: "checkbox", value: name })));
+  const boxes = known.map((name) =>
+    checkbox({ value: name }, () => {
+      send("references", known.filter((_, i) => boxes[i].checked));
+      show();
+    }));
   const show = () => {
     const chosen = model.get("references");
     boxes.forEach((box, i) => {
@@ -154,40 +156,26 @@ function referenceBoxes(model, send) {
       box.disabled = box.checked && chosen.length === 1; // a contrast needs something to contrast with
     });
   };
-  for (const box of boxes)
-    box.addEventListener("change", () => {
-      send("references", known.filter((_, i) => boxes[i].checked));
-      show();
-    });
   show();
   const labels = boxes.map((box, i) => element("label", { class: "fk-check" }, box, element("span", { text: shown(known[i]) })));
   return { node: element("fieldset", {}, element("legend", { text: "against" }), ...labels), show };
 }
 
-/** The colour bar, with its ends in logits. */
-function colourBar() {
-  const canvas = element("canvas", { width: 256, height: 1, role: "img" });
-  const low = element("span");
-  const high = element("span");
-  const context = canvas.getContext("2d");
-  const pixels = context.createImageData(256, 1);
-  const show = ({ table, opacity, signed, scale, limit }) => {
-    for (let i = 0; i < 1024; i++) pixels.data[i] = i % 4 === 3 ? table[i] * opacity : table[i];
-    context.putImageData(pixels, 0, 0);
-    const end = scale === "common" ? short(limit) : "photo's strongest";
-    low.textContent = signed ? (scale === "common" ? `−${end}` : "−") : "0";
-    high.textContent = scale === "common" ? `≥ ${end} logits` : end;
-    canvas.setAttribute("aria-label", `Colour bar from ${low.textContent} to ${high.textContent}`);
-  };
-  return { node: element("span", { class: "fk-legend" }, low, canvas, high), show };
+/** Draw the colour bar: its ends are in logits, where photos share a scale. */
+function showBar(bar, { table, opacity, signed, scale, limit }) {
+  const common = scale === "common";
+  const low = signed ? (common ? `−${short(limit)}` : "−") : "0";
+  bar.show(table, low, common ? `≥ ${short(limit)} logits` : "photo's strongest", "Colour bar", opacity);
 }
+
+const strengthSlider = (model, send) => slider(model, "strength", "Comparison strength", { min: 0, max: 2, step: 0.05, send });
 
 function toolbar(model, send) {
   const about = model.get("_about");
   const tables = Object.keys(model.get("_tables"));
   const diverging = tables.filter((n) => n.endsWith("_r"));
   const percent = (v) => `${Math.round(100 * v)} %`;
-  const strength = slider(model, "strength", "Comparison strength", { min: 0, max: 2, step: 0.05, send });
+  const strength = strengthSlider(model, send);
   strength.node.classList.add("fk-main-slider");
   const parts = {
     strength,
@@ -211,7 +199,7 @@ function toolbar(model, send) {
     parts.cmap_signed.node.hidden = !settings.signed;
     full.hidden = settings.scale !== "common";
     if (document.activeElement !== limit) limit.value = Number(settings.limit.toPrecision(3));
-    bar.show(settings);
+    showBar(bar, settings);
   };
   const gap = () => element("span", { class: "fk-break" });
   const options = [parts.signed, parts.share, parts.opacity, parts.scale].map((p) => p.node);
@@ -224,72 +212,47 @@ function toolbar(model, send) {
   return { node, show };
 }
 
-function pager(model, send) {
-  const turn = (step) => () => send("page", model.get("page") + step);
-  const back = keepKeys(element("button", { type: "button", text: "‹ Previous", onclick: turn(-1) }));
-  const on = keepKeys(element("button", { type: "button", text: "Next ›", onclick: turn(1) }));
-  const where = element("span", { "aria-live": "polite" });
-  const show = () => {
-    const { photos } = model.get("_about");
-    const size = model.get("page_size");
-    const first = model.get("page") * size;
-    const picked = model.get("selected").length;
-    where.textContent = `${first + 1}–${Math.min(first + size, photos)} of ${photos} photos${picked ? `, ${picked} selected` : ""}`;
-    back.disabled = first === 0;
-    on.disabled = first + size >= photos;
-    back.hidden = on.hidden = photos <= size;
-  };
-  show();
-  return { node: element("div", { class: "fk-pager" }, back, where, on), show };
-}
-
-/** The enlarged photo, in a dialog that Escape closes. */
+/** The enlarged photo, with its own slider. */
 function enlargement(model, send) {
-  const dialog = element("dialog", { "aria-label": "Enlarged photo" });
-  let close = () => {};
+  const dialog = photoDialog(model, send, "Enlarged photo");
   let draw = () => {};
-  dialog.addEventListener("close", () => model.get("enlarged") && send("enlarged", ""));
   const show = (photos) => {
-    close();
     const photo = photos.find((p) => p.image === model.get("enlarged") && p.status === "ok");
     if (!photo) {
-      if (dialog.open) dialog.close();
+      dialog.close();
       return;
     }
     const original = model.get("_photo");
-    const url = imageUrl(original.image === photo.image ? original.photo : photo.bytes);
-    const scale = LARGE / Math.max(...photo.size);
-    const map = overlay(photo, Math.max(1, Math.round(photo.size[0] * scale)), Math.max(1, Math.round(photo.size[1] * scale)));
-    const picture = element("div", { class: "fk-photo" }, element("img", { src: url, alt: called(`Photo ${photo.image}`, photo.gone) }), map.canvas);
+    const jpeg = original.image === photo.image ? original.photo : photo.bytes;
+    const { layers, draw: drawMap } = overlaid(photo, jpeg, called(`Photo ${photo.image}`, photo.gone), ...within(photo, LARGE));
+    const picture = element("div", { class: "fk-photo" }, ...layers);
     picture.style.aspectRatio = `${photo.size[0]} / ${photo.size[1]}`;
     picture.style.setProperty("--fk-aspect", photo.size[0] / photo.size[1]);
-    const strength = slider(model, "strength", "Comparison strength", { min: 0, max: 2, step: 0.05, send });
+    const strength = strengthSlider(model, send);
     const bars = logitBars(photo, [model.get("_about").target, ...model.get("_about").references]);
     const numbers = element("p", { class: "fk-numbers" });
-    const exit = element("button", { type: "button", text: "Close", onclick: () => dialog.close() });
-    const title = element("h3", { text: photo.image });
     const side = element("div", { class: "fk-side" }, strength.node, numbers, element("p", { class: "fk-note", text: "Logits" }), bars.node);
-    dialog.replaceChildren(element("div", { class: "fk-heading" }, title, exit), element("div", { class: "fk-large" }, picture, side));
     draw = (settings) => {
       const seen = look(photo, settings);
-      map.draw(seen, settings);
+      drawMap(seen, settings);
       strength.show();
       bars.show(settings.active);
       numbers.textContent = `margin ${short(seen.margin)}, strongest cell ${short(seen.largest)} logits; ${photo.size[0]} × ${photo.size[1]} pixels`;
     };
-    close = () => URL.revokeObjectURL(url);
-    if (!dialog.open) dialog.showModal();
+    dialog.open(element("div", { class: "fk-large" }, picture, side));
     draw(settingsOf(model));
   };
-  return { node: dialog, show, draw: (settings) => dialog.open && draw(settings), drop: () => close() };
+  return { node: dialog.node, show, draw: (settings) => dialog.node.open && draw(settings) };
 }
 
-function render({ model, el }) {
-  const { listen, end } = listeners(model);
+function build({ model, el, listen }) {
   const send = sender(model);
   const about = model.get("_about");
   const tools = toolbar(model, send);
-  const pages = pager(model, send);
+  const pages = pager(model, send, () => about.photos, (first, last) => {
+    const picked = model.get("selected").length;
+    return `${first}–${last} of ${about.photos} photos${picked ? `, ${picked} selected` : ""}`;
+  });
   const large = enlargement(model, send);
   const grid = element("div", { class: "fk-grid" });
   const notes = [
@@ -309,7 +272,6 @@ function render({ model, el }) {
     large.draw(settings);
   });
   const fill = () => {
-    tiles.forEach((tile) => tile.drop());
     photos = unpack(model.get("_page"));
     const width = model.get("_page").tile;
     grid.style.gridTemplateColumns = `repeat(auto-fill, minmax(min(${width}px, 100%), ${width}px))`;
@@ -330,11 +292,8 @@ function render({ model, el }) {
   el.append(root);
   fill();
   large.show(photos);
-  return () => {
-    end();
-    large.drop();
-    tiles.forEach((tile) => tile.drop());
-  };
 }
+
+const render = renderer(build);
 
 export default { render };

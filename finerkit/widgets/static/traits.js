@@ -1,7 +1,7 @@
-// The trait explorer: the traits of finerkit.TraitExplorer enter; rows of crops, a map of regions and a matrix leave.
-import { called, chooser, element, errorLine, floats, keepKeys, listeners, nextFrame, sender, short, shown, toggle } from "./dom.js";
+// The trait explorer: rows of crops, a map of regions, and who shows which trait.
+import { button, called, checkbox, chooser, drawing, element, errorLine, floats, keepKeys, nextFrame, pager, photoDialog, renderer, sender, short, shown, toggle } from "./dom.js";
 import { marker, tally } from "./lasso.js";
-import { cropped, drawing, fileOf, heatTable, percent, swatch, whole } from "./regions.js";
+import { cropped, fileOf, heatTable, percent, swatch, whole } from "./regions.js";
 import { scatter } from "./scatter.js";
 
 const PATIENCE = 8000; // milliseconds without an answer after which the kernel is asked about
@@ -41,16 +41,12 @@ function asker(model, listen, line) {
   };
 }
 
-function button(text, onclick, attrs = {}) {
-  return keepKeys(element("button", { type: "button", text, onclick, ...attrs }));
-}
-
 /** Crops as buttons that open their photo. */
-function cropButtons(crops, colours, open, keep) {
+function cropButtons(crops, colours, open) {
   return crops.map((crop) => {
     const words = called(`${fileOf(crop.image)}, ${shown(crop.species)}: ${short(crop.evidence)} logits`, crop.gone);
     const node = button("", () => open(crop.image), { class: "fk-crop-button", title: words, "aria-label": `Open photo ${words}` });
-    node.append(cropped(crop, colours[crop.trait], keep));
+    node.append(cropped(crop, colours[crop.trait]));
     return node;
   });
 }
@@ -71,14 +67,12 @@ function nameField(row, editable, ask) {
 }
 
 function rowOf(row, context) {
-  const { model, send, ask, colours, keep, editable, open } = context;
-  const tick = keepKeys(element("input", { type: "checkbox", "aria-label": `Tick ${row.name} to merge it`, "data-key": `tick ${row.trait}` }));
-  tick.checked = model.get("ticked").includes(row.name);
-  tick.hidden = !editable;
-  tick.addEventListener("change", () => {
+  const { model, send, ask, colours, editable, open } = context;
+  const tick = checkbox({ "aria-label": `Tick ${row.name} to merge it`, "data-key": `tick ${row.trait}`, hidden: !editable }, (on) => {
     const others = model.get("ticked").filter((n) => n !== row.name);
-    send("ticked", tick.checked ? [...others, row.name] : others);
+    send("ticked", on ? [...others, row.name] : others);
   });
+  tick.checked = model.get("ticked").includes(row.name);
   const flag = element("span", { class: "fk-badge", text: "background", hidden: !row.background });
   const figures = element("div", { class: "fk-figures" },
     figure(percent(row.share), "of the margin", "Share of what tells the species from its look-alikes, in logits, over its photos"),
@@ -92,7 +86,7 @@ function rowOf(row, context) {
   const about = element("div", { class: "fk-trait-about" },
     element("div", { class: "fk-trait-head" }, tick, swatch(row.trait, row.colour), nameField(row, editable, ask), flag),
     figures, element("div", { class: "fk-numbers", text: [`${row.regions} regions`, doubts(row)].filter(Boolean).join(", ") }), actions);
-  const crops = element("div", { class: "fk-crops" }, ...cropButtons(row.crops, colours, open, keep));
+  const crops = element("div", { class: "fk-crops" }, ...cropButtons(row.crops, colours, open));
   crops.style.setProperty("--fk-across", Math.max(row.crops.length, 4));
   const node = element("article", { class: "fk-trait", "aria-label": row.name }, about, crops);
   node.classList.toggle("fk-dimmed", row.background);
@@ -102,18 +96,15 @@ function rowOf(row, context) {
 /** Rows of the page that is shown; whoever had the keyboard keeps it. */
 function traitRows(model, context) {
   const node = element("div", { class: "fk-traits" });
-  let ends = [];
   const show = () => {
     const key = document.activeElement?.dataset?.key;
     const held = node.contains(document.activeElement) ? key : null;
-    ends.splice(0).forEach((end) => end());
-    const rows = model.get("_rows").rows;
-    node.replaceChildren(...rows.map((row) => rowOf(row, { ...context(), keep: (end) => ends.push(end) })));
+    node.replaceChildren(...model.get("_rows").rows.map((row) => rowOf(row, context())));
     if (held) node.querySelector(`[data-key="${held}"]`)?.focus();
   };
   const ticks = () => node.querySelectorAll("[data-key^=tick]").forEach((box, i) => (box.checked = model.get("ticked").includes(model.get("_rows").rows[i]?.name)));
   const names = () => node.querySelectorAll(".fk-trait-name").forEach((input, i) => input !== document.activeElement && (input.value = model.get("_rows").rows[i].name));
-  return { node, show, ticks, names, drop: () => ends.forEach((end) => end()) };
+  return { node, show, ticks, names };
 }
 
 /** Merge, undo, save and what is known of them. */
@@ -157,7 +148,6 @@ function selection(model, send, ask, context) {
   const words = element("p", { class: "fk-picked-words", "aria-live": "polite" });
   const crops = element("div", { class: "fk-crops fk-picked" });
   const tools = element("div", { class: "fk-actions" }, name, make, clear);
-  const ends = [];
   const show = () => {
     const picked = model.get("regions");
     const about = model.get("_about");
@@ -170,21 +160,18 @@ function selection(model, send, ask, context) {
     if (!picked.length) drawCrops();
   };
   const drawCrops = () => {
-    ends.splice(0).forEach((end) => end());
     const { colours, open } = context();
     const picked = new Set(model.get("regions"));
     const wanted = model.get("_picked").filter((crop) => picked.has(crop.region));
-    crops.replaceChildren(...cropButtons(wanted, colours, open, (end) => ends.push(end)));
+    crops.replaceChildren(...cropButtons(wanted, colours, open));
   };
-  return { node: element("div", {}, words, tools, crops), show, drawCrops, drop: () => ends.forEach((end) => end()) };
+  return { node: element("div", {}, words, tools, crops), show, drawCrops };
 }
 
 /** The region that is looked at: its crop and what it is. */
 function lookedAt(model, context) {
   const node = element("div", { class: "fk-looked" });
-  let ends = [];
   const show = () => {
-    ends.splice(0).forEach((end) => end());
     const i = model.get("region");
     const about = model.get("_about");
     if (i < 0) {
@@ -200,44 +187,32 @@ function lookedAt(model, context) {
       node.replaceChildren(wait, title);
       return;
     }
-    const picture = cropButtons([crop], colours, open, (end) => ends.push(end));
+    const picture = cropButtons([crop], colours, open);
     const lines = [shown(crop.species), fileOf(crop.image), `${short(crop.evidence)} logits`];
     node.replaceChildren(...picture, title, ...lines.map((text) => element("div", { class: "fk-numbers fk-name", text, title: text })));
   };
-  return { node, show, drop: () => ends.forEach((end) => end()) };
+  return { node, show };
 }
 
 /** The photo at its file's resolution with outlines, and what each trait adds to its margin. */
 function photoView(model, send, context) {
-  const dialog = element("dialog", { "aria-label": "Photo with the outlines of its traits" });
-  let ends = [];
-  dialog.addEventListener("close", () => model.get("enlarged") && send("enlarged", ""));
+  const dialog = photoDialog(model, send, "Photo with the outlines of its traits");
   const show = () => {
-    ends.splice(0).forEach((end) => end());
-    const image = model.get("enlarged");
-    if (!image) {
-      if (dialog.open) dialog.close();
-      return;
-    }
-    const photo = model.get("_photo");
-    const exit = element("button", { type: "button", text: "Close", onclick: () => dialog.close() });
-    const heading = element("div", { class: "fk-heading" }, element("h3", { text: image }), exit);
-    if (photo.image !== image) {
-      const words = model.get("_about").editable ? "Fetching the photo…" : "The whole photo is not on this page: it needs Python.";
-      dialog.replaceChildren(heading, element("p", { class: "fk-note", text: words }));
-    } else dialog.replaceChildren(heading, contents(photo, model, context().colours, (end) => ends.push(end)));
-    if (!dialog.open) dialog.showModal();
+    const [image, photo] = [model.get("enlarged"), model.get("_photo")];
+    const words = model.get("_about").editable ? "Fetching the photo…" : "The whole photo is not on this page: it needs Python.";
+    if (!image) dialog.close();
+    else if (photo.image === image) dialog.open(contents(photo, model, context().colours));
+    else dialog.open(element("p", { class: "fk-note", text: words }));
   };
-  return { node: dialog, show, drop: () => ends.forEach((end) => end()) };
+  return { node: dialog.node, show };
 }
 
-function contents(photo, model, colours, keep) {
+function contents(photo, model, colours) {
   const names = model.get("_about").names;
-  const { node, groups } = whole(photo, colours, keep);
+  const { node, groups } = whole(photo, colours);
   const lines = names.map((name, k) => {
-    const box = keepKeys(element("input", { type: "checkbox", "aria-label": `Outline ${name}`, disabled: !groups.has(k) }));
+    const box = checkbox({ "aria-label": `Outline ${name}`, disabled: !groups.has(k) }, (on) => groups.get(k).setAttribute("visibility", on ? "visible" : "hidden"));
     box.checked = groups.has(k);
-    box.addEventListener("change", () => groups.get(k).setAttribute("visibility", box.checked ? "visible" : "hidden"));
     return element("tr", {}, element("td", {}, box), element("td", {}, swatch(k, colours[k])), element("th", { scope: "row", text: name }), element("td", { text: short(photo.evidence[k] ?? NaN) }));
   });
   const sum = (text, value, rule) => element("tr", { class: rule }, element("td"), element("td"), element("th", { scope: "row", text }), element("td", { text: short(value ?? NaN) }));
@@ -247,31 +222,12 @@ function contents(photo, model, colours, keep) {
   return element("div", { class: "fk-large" }, node, element("div", { class: "fk-side" }, words, table));
 }
 
-function pager(model, send) {
-  const turn = (step) => () => send("page", model.get("page") + step);
-  const back = button("‹ Previous", turn(-1));
-  const on = button("Next ›", turn(1));
-  const where = element("span", { "aria-live": "polite" });
-  const node = element("div", { class: "fk-pager" }, back, where, on);
-  const show = () => {
-    const size = model.get("page_size");
-    const { count } = model.get("_rows");
-    const first = model.get("page") * size;
-    node.hidden = count <= size;
-    where.textContent = `traits ${first + 1}–${Math.min(first + size, count)} of ${count}`;
-    back.disabled = first === 0;
-    on.disabled = first + size >= count;
-  };
-  return { node, show };
-}
-
 function legend(names, colours) {
   return element("div", { class: "fk-key" }, ...names.map((name, k) => element("span", {}, swatch(k, colours[k]), name)),
     element("span", {}, drawing("svg", { viewBox: "-8 -8 16 16", class: "fk-swatch", "aria-hidden": "true" }, drawing("path", { d: marker(0, 5.5), fill: "none", stroke: "currentColor", "stroke-width": 1.6 })), "hollow: in other species’ photos"));
 }
 
-function render({ model, el }) {
-  const { listen, end } = listeners(model);
+function build({ model, el, listen }) {
   const send = sender(model);
   const line = element("span", { class: "fk-patience", role: "status" });
   const ask = asker(model, listen, line);
@@ -286,7 +242,8 @@ function render({ model, el }) {
   const lead = element("p", { class: "fk-note fk-lead" });
   const tools = toolbar(model, send, ask, line);
   const rows = traitRows(model, context);
-  const pages = pager(model, send);
+  const count = () => model.get("_rows").count;
+  const pages = pager(model, send, count, (first, last) => `traits ${first}–${last} of ${count()}`);
   const picked = selection(model, send, ask, context);
   const looked = lookedAt(model, context);
   const photo = photoView(model, send, context);
@@ -358,10 +315,9 @@ function render({ model, el }) {
   fill();
   picked.drawCrops();
   photo.show();
-  return () => {
-    end();
-    [rows, picked, looked, photo, map].forEach((part) => part.drop());
-  };
+  return map.drop;
 }
+
+const render = renderer(build);
 
 export default { render };
