@@ -192,9 +192,9 @@ def test_traits_without_photos(guide, tmp_path):
 
 
 def test_typical_photos_come_first(guide):
-    from finerkit.guide.species import typical_in_study
+    from finerkit.widgets.exemplars import exemplars
 
-    ids = typical_in_study(guide.study, TARGET)
+    ids = [photo.image for photo in exemplars(guide.study, TARGET)]
     embedding = guide.study["features"]["embedding"].sel(image=ids).values.astype(float)
     prototype = guide.study["species"]["prototype"].sel(species=TARGET).values
     distance = np.linalg.norm(embedding - prototype, axis=1)

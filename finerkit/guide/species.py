@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from finerkit.labels import usable_labels
 from finerkit.photo_display import data_url, display_crop, encoded, is_there
+from finerkit.widgets.exemplars import exemplars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,19 +39,8 @@ def plates(topic: Topic, count: int) -> list[dict[str, Any]]:
 def _ids(topic: Topic, species: str) -> list[str]:
     """Best photos first."""
     if topic.study is not None:
-        return typical_in_study(topic.study, species)
+        return [photo.image for photo in exemplars(topic.study, species)]
     return topic.clearest() if species == topic.target else []
-
-
-def typical_in_study(study: xr.DataTree, species: str) -> list[str]:
-    """Ids of a species' photos, the nearest to its mean embedding first."""
-    images = study["images"].to_dataset()
-    ids = images["image"].values[usable_labels(images) == species]
-    stored = study["features"].to_dataset()["embedding"]
-    embedding = stored.isel(image=stored.indexes["image"].get_indexer(ids)).values.astype(np.float64)
-    prototype = study["species"].to_dataset()["prototype"].sel(species=species).values
-    distance = np.linalg.norm(embedding - prototype, axis=1)
-    return [str(i) for i in ids[np.argsort(distance, kind="stable")]]
 
 
 def with_files(photos: xr.Dataset, ids: list[str]) -> list[str]:

@@ -25,7 +25,7 @@ class Exemplar(NamedTuple):
     height: int
 
 
-def exemplars(study: xr.DataTree, species: str, count: int) -> list[Exemplar]:
+def exemplars(study: xr.DataTree, species: str, count: int | None = None) -> list[Exemplar]:
     """Photos of a species, the most typical first: those whose embeddings lie nearest to their mean.
 
     Of a species with very many photos, 512 that are spread over them are looked at.
@@ -37,11 +37,11 @@ def exemplars(study: xr.DataTree, species: str, count: int) -> list[Exemplar]:
     species
         Name, as the study spells it.
     count
-        How many, at most.
+        How many, at most; by default all that are looked at.
     """
     images = study["images"].to_dataset()
     rows = np.flatnonzero(usable_labels(images) == species)
-    if len(rows) > count and "features" in study.children:
+    if len(rows) > (count or 1) and "features" in study.children:
         rows = _spread(rows)
         embedding = study["features"]["embedding"].isel(image=rows).values.astype(np.float64)
         distance = np.linalg.norm(embedding - embedding.mean(0), axis=1)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from finerkit.photo_display import display_crop, read_crop
-
-if TYPE_CHECKING:
-    from PIL import Image
+from finerkit.photo_display import display_crop, encoded, read_crop
 
 #: An enlarged photo travels at its own size, but not above this many pixels on its longer side.
 LARGEST = 4096
@@ -43,10 +38,3 @@ def crop_jpeg(path: str, size: tuple[int, int], box: tuple[float, float, float, 
 @lru_cache(maxsize=1024)
 def _read(path: str, _changed: int, size: tuple[int, int], box: tuple[float, ...], pixels: int) -> bytes:
     return encoded(read_crop(path, size, box, pixels))
-
-
-def encoded(picture: Image.Image, quality: int = 86) -> bytes:
-    """A picture as JPEG bytes."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
