@@ -18,8 +18,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 import finerkit as fk
+from finerkit.interpolation import upsample
 from finerkit.measures.fills import FILLS, filler
-from finerkit.measures.maps import count_of, ranking, strongest_first, upsample
+from finerkit.measures.maps import count_of, ranking, strongest_first
 from finerkit.photo import load_image
 from finerkit.roles import references_of
 from finerkit.species import Head, held_out_heads_of

@@ -33,7 +33,8 @@ def compacted(path: Path) -> None:
     places.remove(part)
     places.remove(former)
     try:
-        shutil.copytree(path, part, symlinks=True, ignore=shutil.ignore_patterns("comparisons"))
+        left_out = {str(path): {"comparisons"}}  # a column, or traits, of that name lie deeper
+        shutil.copytree(path, part, symlinks=True, ignore=lambda folder, _: left_out.get(str(folder), set()))
         for group in ("images", "features", "predictions"):
             _take(part, group, rows)
         for group in traits:

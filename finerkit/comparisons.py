@@ -159,8 +159,8 @@ def compare(
         }  # fmt: skip
         data = _frame(study, photos, how.grid, [target, *chosen.names], attrs | {"objective": objective})
         found = keep(path, group, _as_picked(data, chosen), photos, how.explain, progress)
-    else:  # labels and places of photos may have changed since
-        found = found.assign_coords(photo_coords(study, photos, (found.sizes["y"], found.sizes["x"])))
+    # Labels and places of photos may have changed since it was answered, or begun.
+    found = found.assign_coords(photo_coords(study, photos, (found.sizes["y"], found.sizes["x"])))
     found = _as_picked(found, chosen).assign_attrs(objective=objective)
     return found if path is None else found.assign_attrs(store=text(path))  # where fk.score finds the network again
 

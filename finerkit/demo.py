@@ -108,7 +108,7 @@ def trait_hits(pair: xr.Dataset, images: xr.Dataset, strength: float = 1.0) -> n
         y, x = np.unravel_index(cells.argmax(), cells.shape)
         grid = GridPlace.of(pair.sel(image=image))
         left, top = grid.left + (x - 1) * grid.cell_width, grid.top + (y - 1) * grid.cell_height
-        right, bottom = np.ceil([left + 3 * grid.cell_width, top + 3 * grid.cell_height]).astype(int)
+        right, bottom = np.ceil([left + 3 * grid.cell_width, top + 3 * grid.cell_height]).clip(0).astype(int)
         planted = mask(images, image, "trait")
         hits.append(bool(planted[max(0, int(top)) : bottom, max(0, int(left)) : right].any()))
     return np.array(hits, bool)

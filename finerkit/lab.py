@@ -1,4 +1,4 @@
-"""The tutorials on a person's own disk: a folder enters; copies of the notebooks, and JupyterLab on them, leave."""
+"""Copy the tutorials into a folder, and open JupyterLab there."""
 
 from __future__ import annotations
 

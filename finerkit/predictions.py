@@ -100,7 +100,7 @@ def trained(
     warn_crowd(images, groups, belonging, rows)
     warn_unjudged(labels[rows], judged)
     warn_few(labels[rows][np.isin(labels[rows], labels[rows][judged])], folds)
-    known, names = embedding[rows], labels[rows]
+    known, names = embedding if len(rows) == len(labels) else embedding[rows], labels[rows]
     work = known.size * len(counted(names)[0])
     delay = 0 if kind == "linear" and work > _LONG else 2  # the bar cannot appear while a head is being fitted
     with tqdm(total=folds + 1, desc="fitting the species head", unit="fit", delay=delay, disable=not progress) as bar:

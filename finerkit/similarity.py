@@ -9,9 +9,9 @@ import xarray as xr
 
 from finerkit.checks import whole
 from finerkit.labels import positions
-from finerkit.likeness import confusion_rows, cosine_rows, logit_rows, taken_for, taxonomy_rows
+from finerkit.likeness import confusion_rows, cosine_rows, logit_rows, taxonomy_rows
 from finerkit.names import choice, resolve
-from finerkit.study import as_study
+from finerkit.study import UNFINISHED, as_study
 
 if TYPE_CHECKING:
     import os
@@ -113,28 +113,8 @@ def similarity_rows(
     )  # fmt: skip
 
 
-def confusion_counts(study: xr.DataTree) -> xr.DataArray:
-    """Count what labelled photos were taken for.
-
-    Returns
-    -------
-    xarray.DataArray
-        (target, species) photos of `target` taken for `species`, right answers on the diagonal. By heads that had not
-        seen the photo where the study is cross-validated. Photos without logits do not count.
-    """
-    names = head_species(study)
-    own, taken, number, _ = taken_for(study, names)
-    counts = np.zeros((len(names), len(names)), np.int64)
-    counts[own, taken] = number
-    axes = dict.fromkeys(("target", "species"), np.array(names, object))
-    return xr.DataArray(counts, axes, ("target", "species"), "photos")
-
-
 def head_species(study: xr.DataTree) -> list[str]:
     """Names that the study's head knows."""
     if "species" not in study.children:
-        raise ValueError(
-            "This study is not finished: its species head is being fitted, or that was interrupted. Wait, or run "
-            "fk.analyze(...) again with the same arguments to finish it."
-        )
+        raise ValueError(UNFINISHED)
     return [str(s) for s in study["species"]["species"].values]

@@ -186,7 +186,7 @@ def replace_group(store: Place, group: str, data: xr.Dataset) -> None:
     """Write a dataset as a group of a group, in the place of what is there, and commit it.
 
     All of it is written before the former one goes. Readers see one or the other, whole; in the moment between, none,
-    and where the process is killed in it, none until the next writer calls `finish_replacing`.
+    and where the process is killed in it, none until the next who opens the study calls `finish_replacing`.
     """
     parent = group.split("/", maxsplit=1)[0]
     make_group(store, parent)

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from finerkit.models import Model
     from finerkit.places import Place
 
+#: Of a study without a head.
+UNFINISHED = (
+    "This study is not finished: its species head is being fitted, or that was interrupted. Wait, or run "
+    "fk.analyze(...) again with the same arguments to finish it."
+)
+
 #: Variables of tables that are larger than this (logits of many photos for many species) are read when used.
 SMALL_BYTES = 2**27
 
@@ -59,7 +65,8 @@ def open_study(store: str | os.PathLike[str], *, photos: str | os.PathLike[str] 
     -------
     xarray.DataTree
         Groups ``/images``, ``/features``, ``/species``, ``/predictions``, ``/comparisons/...``, ``/traits/...``.
-        ``study.finerkit`` says where it lies and what made it. Nothing is written.
+        ``study.finerkit`` says where it lies and what made it. Nothing is written, but for the end of a replacement
+        that was killed.
 
     Raises
     ------
@@ -83,10 +90,13 @@ def open_study(store: str | os.PathLike[str], *, photos: str | os.PathLike[str] 
 
 
 def mend(path: Place) -> None:
-    """Bring back a study whose compaction was killed in the moment when the new form was to take its place."""
+    """Finish what was killed in the moment when something new was to take its place: a compacted study, or traits."""
     if places.is_local(path) and not path.exists() and former_of(path).exists():
         with writing(path), suppress(OSError):  # another process may have done it meanwhile
             former_of(path).rename(path)
+    if disk.read_root(path).get("replacing"):
+        with suppress(OSError), writing(path):  # read-only, or another process is at it
+            disk.finish_replacing(path)
 
 
 def open_place(
@@ -285,6 +295,8 @@ def study_of(data: xr.Dataset, study: xr.DataTree | None = None) -> xr.DataTree:
             )
         study = open_study(data.attrs["store"])
     study = as_study(study)
+    if "species" not in study.children:
+        raise ValueError(UNFINISHED)
     traits = "trait_evidence" in data
     call = "fk.find_traits(fk.compare(study, ...))" if traits else "fk.compare(study, ...)"
     what = "traits" if traits else "maps of a comparison"

@@ -4,6 +4,9 @@ import numpy as np
 import xarray as xr
 from PIL import Image
 
+from finerkit.likeness import taken_for
+from finerkit.similarity import head_species
+
 PAIRS = ("Alba", "Nigra", "Rubra", "Viridis")
 HOSTILE = '<img src=x onerror="document.title=1">_</script>'
 
@@ -64,3 +67,13 @@ def species_study(folder, pairs=PAIRS, photos=5, hostile=False, seed=0):
             "predictions": predictions,
         }
     )
+
+
+def confusion_counts(study):
+    """Photos of `target` taken for `species` (target, species), by unseen heads if there are such."""
+    names = head_species(study)
+    own, taken, number, _ = taken_for(study, names)
+    counts = np.zeros((len(names), len(names)), np.int64)
+    counts[own, taken] = number
+    axes = dict.fromkeys(("target", "species"), np.array(names, object))
+    return xr.DataArray(counts, axes, ("target", "species"), "photos")

@@ -5,6 +5,7 @@ import itertools
 import shutil
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -305,6 +306,37 @@ def test_photos_that_came_back_in_a_run_that_was_killed_enter_the_head(photos, m
     study = fk.analyze(images, model, other, progress=False)
     assert study["species"]["n_photos"].sum() == 36
     assert np.isfinite(study["predictions/logit"].values).all()
+
+
+def test_what_is_called_like_a_group_survives_compaction(photos, model, path):
+    images = fk.read_images(photos, progress=False)
+    many = images.assign(comparisons=("image", np.arange(images.sizes["image"])))
+    grown = fk.analyze(many, model, path, progress=False)
+    fk.find_traits(fk.compare(grown, SPECIES[0], [SPECIES[1]], progress=False), n_traits=2, name="comparisons")
+    fewer = images.isel(image=slice(1, None))
+    fk.analyze(fewer, model, path, overwrite=True, progress=False)
+    study = fk.analyze(fewer, model, path, compact=True, progress=False)
+    assert "comparisons" in study["images"]
+    assert study.finerkit.traits() == ["comparisons"]
+
+
+def test_traits_whose_saving_was_killed_are_there_when_the_study_is_opened(photos, model, path, monkeypatch):
+    pair = fk.compare(again(photos, model, path), SPECIES[0], [SPECIES[1]], progress=False)
+    edited = fk_traits.rename(fk.find_traits(pair, n_traits=2), "trait 1", "red")
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "remove_group", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fk_traits.save(edited)
+    study = fk.open_study(path)
+    assert list(study.finerkit.trait(study.finerkit.traits()[0]).trait.values) == ["red", "trait 2"]
+
+
+def test_traits_are_not_found_while_a_head_is_being_fitted(photos, model, path):
+    pair = fk.compare(again(photos, model, path), SPECIES[0], [SPECIES[1]], progress=False)
+    disk.commit(path, head_id="")
+    for ask in (fk.find_traits, fk.sanity_check):
+        with pytest.raises(ValueError, match="This study is not finished: its species head is being fitted"):
+            ask(pair)
 
 
 def test_compact_drops_what_was_removed(photos, model, path, computed):

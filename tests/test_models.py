@@ -235,3 +235,8 @@ def test_precision_is_part_of_the_model():
     assert "float16" in repr(fk.load_model("test_resnet", 64, "cpu", pretrained=False, precision="float16"))
     with pytest.raises(ValueError, match="precision must be one of 'float32', 'float16', 'bfloat16'. Got 'half'"):
         fk.load_model("test_resnet", 64, "cpu", pretrained=False, precision="half")
+
+
+def test_options_that_the_embedded_weights_do_not_fit_are_explained():
+    with pytest.raises(fk.ModelUnavailableError, match="do not fit: options such as num_classes.*pretrained=False"):
+        fk.load_model("efficientnet-lite0", 96, num_classes=7)

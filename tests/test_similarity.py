@@ -5,9 +5,10 @@ import pickle
 import numpy as np
 import pytest
 import xarray as xr
+from species_study import confusion_counts
 
 import finerkit as fk
-from finerkit.similarity import MEASURES, confusion_counts
+from finerkit.similarity import MEASURES
 
 NAMES = ["Alba una", "Alba duo", "Nigra sola", "Nemo visus"]
 

@@ -9,10 +9,9 @@ import xarray as xr
 from PIL import Image
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
-from species_study import HOSTILE, PAIRS, species_study
+from species_study import HOSTILE, PAIRS, confusion_counts, species_study
 
 import finerkit as fk
-from finerkit.similarity import confusion_counts
 from finerkit.widgets.exemplars import _spread, exemplars
 from finerkit.widgets.page import embedded
 

@@ -310,6 +310,8 @@ def test_retrieval_puts_photos_with_the_trait_first(study, traits):
 
 
 def test_a_trait_that_goes_with_sex_is_found(traits):
+    with pytest.raises(ValueError, match=r"permutations must be an int in the range \[1, inf\). Got 0"):
+        fk.test_traits(traits, "sex", permutations=0)
     table = fk.test_traits(traits, "sex", permutations=999)
     assert table.loc["trait 2", "p"] == pytest.approx(1 / 1000)
     assert table.loc["trait 2", "p_holm"] == pytest.approx(2 / 1000)
@@ -418,7 +420,10 @@ def test_the_space_keeps_distances():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_traits": 0}, r"n_traits must be an int in the range \[1, inf\). Got 0 instead. 'auto' takes the most"),
+        (
+            {"n_traits": 0},
+            r"n_traits must be an int in the range \[1, inf\). Got 0 instead. Or 'auto', which takes the most",
+        ),
         ({"share": 0}, r"share must be in the range \(0, 1\]. Got 0"),
         ({"strength": -1}, "strength must be a number in the range"),
         ({"method": "kmean"}, "method must be one of 'kmeans'.*Did you mean 'kmeans'"),

@@ -15,8 +15,6 @@ from mimics_generator.geometry import affine, bezier, blob, move, ribbon, smooth
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SCENES = ("pinned", "outdoors")
-
 #: Accent colours (label paper, flowers) that every species gets alike, and the one that a shortcut plants.
 ACCENTS: dict[str, tuple[Colour, ...]] = {
     "pinned": ((0.97, 0.96, 0.93), (0.96, 0.93, 0.83), (0.90, 0.92, 0.93), (0.95, 0.94, 0.78)),

@@ -102,7 +102,7 @@ def panels_page(title: str, titles: Collection[str], width: float) -> tuple[Figu
     """A `page` of panels for plots, each under its own title (plain text, wrapped)."""
     count = per_line(len(titles), width, 40)
     columns = max(count, int(width // 80))
-    inner = width / columns - 13  # without the numbers and the label at the left
+    inner = width / columns - 10  # without the numbers and the label at the left
     lines = -(-len(titles) // columns)
     figure, axes = page(title, width, columns, [min(0.8, 48 / inner)] * lines)
     for ax, text in zip(axes.flat, titles, strict=False):

@@ -218,6 +218,5 @@ def _screen(content: PhenotypeBoxes) -> go.Figure:
     return figure
 
 
-_HOVER = "%{text}<br>%{y:.3f} logits<extra></extra>"
 #: What plotly calls the numbers of a box, and what matplotlib calls them.
 _NUMBERS = {"lowerfence": "whislo", "q1": "q1", "median": "med", "q3": "q3", "upperfence": "whishi"}

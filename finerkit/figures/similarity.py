@@ -58,7 +58,6 @@ class SimilarityMap:
     branches: np.ndarray
     limits: tuple[float, float]
     cmap: str
-    symmetric: bool
     title: str
     legend: str
     caption: str
@@ -130,7 +129,6 @@ def similarity_of(
         branches=_lines(tree.branches, top),
         limits=_limits(matrix, signed),
         cmap="RdBu_r" if signed else "viridis",
-        symmetric=bool(np.allclose(matrix, matrix.T, equal_nan=True)),
         title="Similarity of species",
         legend=_LEGENDS[by],
         caption=_caption(study, scores, names, left_out),

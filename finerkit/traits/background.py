@@ -179,5 +179,5 @@ def _tested(evidence: np.ndarray, own: np.ndarray, permutations: int, seed: int)
         "difference": difference,
         "standard_error": np.hypot(*(sem(group) for group in groups)),
         "share": difference / difference.sum(),
-        "p": permutation_p(lambda order: weight[order] @ evidence, len(own), permutations, seed),
+        "p": permutation_p(lambda order: weight[order] @ evidence, weight.shape, permutations, seed),
     }

@@ -213,6 +213,10 @@ def match_trait(
     )
     photos = study["images"].to_dataset() if images is None else images
     photos = photos.isel(image=usable(photos))
+    if not photos.sizes["image"]:
+        raise ValueError(
+            "None of these photos can be searched: their 'status' says why. Pass images=fk.read_images(...)."
+        )
     cells, label = score_photos(study, photos, fit_of(traits, study), model)
     size = np.stack([photos["width"].values, photos["height"].values], 1)
     ids = photos["image"].values
@@ -262,7 +266,7 @@ def _check(comparison: xr.Dataset, strength: float, n_traits: int | str, share: 
     if not np.isfinite(strength) or strength < 0:
         raise ValueError(f"strength must be a number in the range [0, inf). Got {strength!r} instead.")
     if n_traits != "auto":
-        whole(n_traits, "n_traits", hint="'auto' takes the most that are stable.")
+        whole(n_traits, "n_traits", hint="Or 'auto', which takes the most that are stable.")
     if not 0 < share <= 1:
         raise ValueError(f"share must be in the range (0, 1]. Got {share!r} instead.")
     if not presence > 0:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.stats import permutation_test
 
+from finerkit.checks import whole
 from finerkit.columns import column_of
 from finerkit.derived import origin_attrs
 from finerkit.names import resolve
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-#: Permuted positions in memory at once.
+#: Permuted numbers in memory at once.
 _AT_ONCE = 2**20
 
 
@@ -73,7 +75,7 @@ def test_traits(
         effect = _explained(design, outcome)
         if len(means) == 2:
             measure, effect = "Hedges' g", _hedges(evidence - evidence.groupby(values).transform("mean"), means)
-    p = permutation_p(lambda order: _explained(design[order], outcome), len(values), permutations, seed)
+    p = permutation_p(lambda order: _explained(design[order], outcome), design.shape, permutations, seed)
     table = pd.DataFrame(
         {"effect": effect, "measure": measure, "p": p, "p_holm": _holm(p), "n": len(values)},
         index=evidence.columns.rename("trait"),
@@ -87,27 +89,29 @@ def test_traits(
 test_traits.__test__ = False  # its name is the contract; it is not a test of ours
 
 
-def permutation_p(statistic: Callable[[np.ndarray], np.ndarray], n: int, permutations: int, seed: int) -> np.ndarray:
+def permutation_p(
+    statistic: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], permutations: int, seed: int
+) -> np.ndarray:
     """P-values, of each trait, of statistics that are large where the order of the photos matters.
 
     Parameters
     ----------
     statistic
         Takes orders of the photos, positions (..., photo); returns (..., trait).
-    n
-        Number of photos.
+    shape
+        Of what is permuted: (photo, ...).
     permutations
         Number of random orders. Where there are no more than that in all, each is taken once.
     seed
         Of the orders.
     """
     return permutation_test(
-        (np.arange(n),),
+        (np.arange(shape[0]),),
         lambda order, **_: statistic(order).round(12),  # orders that differ in nothing are equal
         permutation_type="pairings",
         vectorized=True,
-        n_resamples=permutations,
-        batch=max(1, _AT_ONCE // n),
+        n_resamples=whole(permutations, "permutations"),
+        batch=max(1, _AT_ONCE // math.prod(shape)),
         alternative="greater",
         rng=np.random.default_rng(seed),
     ).pvalue

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from samples import SPECIES, write_photos
+from species_study import confusion_counts
 
 import finerkit as fk
-from finerkit.similarity import confusion_counts
 
 ALONE = SPECIES[2]
 
