@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 #: that are equally wrong. Of few photos and weights, logits are then within .2 % of their spread of the optimum's, root
 #: mean square. Of more, where each pass costs seconds, within .1 % where species overlap; where every photo is
 #: recognised, the optimum is far away, and logits stay up to a fifth smaller, all alike.
-_SETTLED, _SETTLED_LARGE = 5e-7, 5e-5
+_SETTLED, _SETTLED_LARGE = 5e-7, 1e-4
 
 #: Photos, and weights, up to which a fit is not large; larger ones are done in float32.
 _MANY_PHOTOS, _MANY_WEIGHTS = 2**14, 2**16
@@ -24,7 +24,7 @@ _MOST_STEPS = 1000
 _LATER = 0.05
 
 #: Logits that are held at once.
-_AT_ONCE = 2**22
+_AT_ONCE = 2**20
 
 
 def fit_softmax(Z: np.ndarray, classes: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray, bool]:
@@ -73,7 +73,7 @@ def fit_softmax(Z: np.ndarray, classes: np.ndarray, C: float) -> tuple[np.ndarra
         return total, np.column_stack([slope @ turn, rise * shift]).ravel()
 
     enough = (_SETTLED_LARGE if large else _SETTLED) * (photos / max(1, C)) ** 0.5  # a weak penalty is felt late
-    options = {"gtol": enough, "ftol": 0, "maxiter": _MOST_STEPS, "maxfun": 2 * _MOST_STEPS}
+    options = {"gtol": enough, "ftol": 0, "maxiter": _MOST_STEPS, "maxfun": 2 * _MOST_STEPS, "maxcor": 6}
     found = minimize(loss, np.zeros(species * (features + 1)), jac=True, method="L-BFGS-B", options=options)
     return *weights(found.x), bool(np.abs(found.jac).max() <= 5 * enough)
 
