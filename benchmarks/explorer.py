@@ -28,7 +28,7 @@ pair = random_pair(Path("photos"), photos=12, grid=(14, 14))
 explorer = fk.StrengthExplorer(pair)
 slow = ipywidgets.FloatSlider(0.6, min=0, max=2, step=0.01, continuous_update=True)
 pictures = [ipywidgets.Image(format="png") for _ in range(12)]
-from finerkit.geometry import GridPlace
+from finerkit.base.geometry import GridPlace
 from painted import painted
 place = GridPlace(0, 0, 220 / 14, 220 / 14)
 def draw(change):

@@ -21,7 +21,7 @@ from machine import machine
 from sweep import STRENGTHS, grad_cam
 
 import finerkit as fk
-from finerkit.photo import load_image
+from finerkit.photos.decode import load_image
 
 
 def linked(folder: Path, count: int) -> Path:

@@ -31,11 +31,11 @@ from scipy.ndimage import maximum_filter, uniform_filter
 
 import finerkit as fk
 from finerkit.datasets import mask
-from finerkit.decoding import run_photos
-from finerkit.methods.fine import fine_evidence
-from finerkit.methods.gradcam import gradcam_evidence
-from finerkit.photo import load_image
-from finerkit.species import fit_head
+from finerkit.networks.decode_ahead import run_photos
+from finerkit.evidence.fine import fine_evidence
+from finerkit.evidence.gradcam import gradcam_evidence
+from finerkit.photos.decode import load_image
+from finerkit.species.heads import fit_head
 
 COARSE = 14
 INNER = "blocks.5.0.bn1"  # the expanded features, after their activation and before the last halving of the grid

@@ -26,9 +26,9 @@ from scipy.ndimage import maximum_filter
 
 import finerkit as fk
 from finerkit.datasets import mask
-from finerkit.methods.fine import fine_evidence
-from finerkit.photo import load_image
-from finerkit.species import fit_head
+from finerkit.evidence.fine import fine_evidence
+from finerkit.photos.decode import load_image
+from finerkit.species.heads import fit_head
 
 SIZES = (448, 672, 896)
 

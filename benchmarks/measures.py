@@ -18,7 +18,7 @@ from PIL import Image
 import finerkit as fk
 from finerkit.measures import sanity_check, score
 from finerkit.measures.fills import FILLS
-from finerkit.roles import references_of
+from finerkit.base.roles import references_of
 
 
 def main() -> None:

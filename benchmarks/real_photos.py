@@ -18,7 +18,7 @@ import torch
 from machine import machine
 
 import finerkit as fk
-from finerkit.photo import load_image
+from finerkit.photos.decode import load_image
 
 
 def main() -> None:

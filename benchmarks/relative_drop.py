@@ -18,12 +18,12 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 import finerkit as fk
-from finerkit.interpolation import upsample
+from finerkit.base.interpolation import upsample
 from finerkit.measures.fills import FILLS, filler
 from finerkit.measures.maps import count_of, ranking, strongest_first
-from finerkit.photo import load_image
-from finerkit.roles import references_of
-from finerkit.species import Head, held_out_heads_of
+from finerkit.photos.decode import load_image
+from finerkit.base.roles import references_of
+from finerkit.species.heads import Head, held_out_heads_of
 
 TOP = 0.05
 

@@ -26,9 +26,9 @@ from PIL import Image
 from torch import nn
 
 import finerkit as fk
-from finerkit import pipeline
-from finerkit import store as disk
-from finerkit.predictions import trained, write_tables
+from finerkit.analysis import analyze as pipeline
+from finerkit.store import groups as disk
+from finerkit.species.predictions import trained, write_tables
 
 FEATURES, KINDS, TEMPLATES, PIXELS = 1280, 10, 200, 32
 

@@ -29,8 +29,8 @@ from PIL import Image
 from torch import nn
 
 import finerkit as fk
-from finerkit import pipeline
-from finerkit.photo import load_image
+from finerkit.analysis import analyze as pipeline
+from finerkit.photos.decode import load_image
 
 SIZE = (1600, 1200)
 

@@ -63,7 +63,7 @@ def watched(browser, **options):
 
 def page_of(explorer, name="a"):
     """A page that holds an explorer and nothing else, under the policy that pages of ours have."""
-    from finerkit.widgets.page import embedded, policy, scripts
+    from finerkit.output.widgets.page import embedded, policy, scripts
 
     part = embedded(explorer, name)
     texts = scripts([part.kind])

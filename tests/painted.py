@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from finerkit.figures.colours import colours
+from finerkit.output.figures.colours import colours
 
 
 def painted(values, size, place, cmap, top, *, signed=False, smooth=True, opacity=1.0):

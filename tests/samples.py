@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from PIL import Image, ImageDraw
 
-from finerkit.roles import species_coords
+from finerkit.base.roles import species_coords
 
 SPECIES = ("Rubra quadrata", "Rubra rotunda", "Viridis alba")
 

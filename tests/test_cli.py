@@ -6,8 +6,8 @@ import xarray as xr
 from samples import SPECIES, write_photos
 
 import finerkit as fk
-from finerkit.cli import main
-from finerkit.report import accuracy_words
+from finerkit.cli.commands import main
+from finerkit.cli.report import accuracy_words
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("finerkit.images.read_images", interrupt)
+    monkeypatch.setattr("finerkit.photos.read.read_images", interrupt)
     monkeypatch.setitem(fk.__dict__, "read_images", interrupt)
     assert main(["analyze", "photos", "--store", "s.zarr"]) == 130
     assert "run the same command again to go on" in capsys.readouterr().err

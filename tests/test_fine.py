@@ -9,15 +9,15 @@ import torch
 from samples import SPECIES, write_photos
 
 import finerkit as fk
-from finerkit.cli import main
-from finerkit.evidence import cam_evidence
+from finerkit.cli.commands import main
+from finerkit.evidence.contrast import cam_evidence
 from finerkit.measures import sanity_check
-from finerkit.methods.fine import fine_evidence
-from finerkit.methods.finer_layer import finer_layer
-from finerkit.methods.gradcam import gradcam_evidence
-from finerkit.methods.spread import spread_evidence
-from finerkit.photo import load_image
-from finerkit.roles import references_of
+from finerkit.evidence.fine import fine_evidence
+from finerkit.evidence.finer_layer import finer_layer
+from finerkit.evidence.gradcam import gradcam_evidence
+from finerkit.evidence.spread import spread_evidence
+from finerkit.photos.decode import load_image
+from finerkit.base.roles import references_of
 
 SIZE = 64
 
@@ -292,7 +292,7 @@ def test_evidence_that_is_not_finite_is_a_photo_that_failed(study, model, monkey
         evidence[0, 1, 0, 0] = np.inf
         return evidence, logit
 
-    monkeypatch.setattr("finerkit.methods.fine.fine_evidence", first_overflows)
+    monkeypatch.setattr("finerkit.evidence.fine.fine_evidence", first_overflows)
     monkeypatch.setattr(type(model), "batch_size", 6)
     with pytest.warns(UserWarning, match="could not be explained"):
         found = fk.compare(study, SPECIES[0], 1, detail="fine", model=model, progress=False)

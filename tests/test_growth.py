@@ -15,10 +15,12 @@ from PIL import Image
 from samples import SPECIES, draw, stops_at, write_photos
 
 import finerkit as fk
-from finerkit import growth, lock, pipeline
-from finerkit import store as disk
+from finerkit.analysis import rows as growth
+from finerkit.store import lock
+from finerkit.analysis import analyze as pipeline
+from finerkit.store import groups as disk
 from finerkit import traits as fk_traits
-from finerkit.compact import former_of
+from finerkit.store.compact import former_of
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from guides import FILES, NAMES, TARGET, Page
 from samples import random_pair
 
 import finerkit as fk
-from finerkit.roles import species_coords
+from finerkit.base.roles import species_coords
 
 #: Every element that a guide is made of.
 ALLOWED = set(
@@ -192,7 +192,7 @@ def test_traits_without_photos(guide, tmp_path):
 
 
 def test_typical_photos_come_first(guide):
-    from finerkit.widgets.exemplars import exemplars
+    from finerkit.output.widgets.exemplars import exemplars
 
     ids = [photo.image for photo in exemplars(guide.study, TARGET)]
     embedding = guide.study["features"]["embedding"].sel(image=ids).values.astype(float)
@@ -259,7 +259,7 @@ def test_it_is_written_whole_or_not_at_all(guide, tmp_path, monkeypatch):
 
 
 def test_the_command_writes_a_guide(guide, tmp_path, capsys):
-    from finerkit.cli import main
+    from finerkit.cli.commands import main
 
     store = str(guide.path.parent / "study.zarr")
     arguments = ["guide", store, TARGET, "-k", "1", "--traits", "2", "--photos", "2", "--author", "Me"]

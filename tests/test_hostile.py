@@ -14,7 +14,7 @@ from hostile import ALONE, NAMES, SPECIES, VACANT, make, picture
 from PIL import Image
 
 import finerkit as fk
-from finerkit.photo import PhotoError, _to_8_bit, load_image, quiet_pillow
+from finerkit.photos.decode import PhotoError, _to_8_bit, load_image, quiet_pillow
 
 JARGON = re.compile(r"Errno|Traceback|<class|object at 0x|NoneType|\n|/tmp/")
 

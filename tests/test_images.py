@@ -14,7 +14,7 @@ import xarray as xr
 from PIL import Image
 
 import finerkit as fk
-from finerkit.images import PhotoWarning, usable, warn_unusable
+from finerkit.photos.read import PhotoWarning, usable, warn_unusable
 
 OURS = {"species", "path", "width", "height", "status", "fingerprint", "sha256", "duplicate_of", "file"}
 

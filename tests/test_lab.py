@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from finerkit import lab
-from finerkit.cli import main
+from finerkit.cli import lab
+from finerkit.cli.commands import main
 
 ROOT = Path(__file__).parents[1]
 NAMES = [path.name for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]

@@ -9,10 +9,10 @@ from sklearn.metrics import accuracy_score, recall_score
 from torch import nn
 
 import finerkit as fk
-from finerkit import predictions
-from finerkit import store as disk
-from finerkit.labels import positions
-from finerkit.mistakes import confused, count_answers, name_confused
+from finerkit.species import predictions
+from finerkit.store import groups as disk
+from finerkit.base.labels import positions
+from finerkit.species.confusion import confused, count_answers, name_confused
 
 
 def answers(table):

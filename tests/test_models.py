@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from skimage.data import chelsea
 
 import finerkit as fk
-from finerkit.evidence import cam_evidence
-from finerkit.models import load as loading
-from finerkit.models.split import guess_layout, to_cells
+from finerkit.evidence.contrast import cam_evidence
+from finerkit.networks import load as loading
+from finerkit.networks.split import guess_layout, to_cells
 
 SHALLOW = {"depth": 2, "embed_dim": 48, "num_heads": 3}
 KINDS = {  # size, grid, options

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finerkit.names import choice, fold, resolve, slug, suggestion
+from finerkit.base.names import choice, fold, resolve, slug, suggestion
 
 BUTTERFLIES = ["Heliconius erato", "Heliconius charithonia", "Danaus plexippus", "Limenitis archippus"]
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=30)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from finerkit.photo import Look, PhotoError, load_image, look_at, quiet_pillow
-from finerkit.preprocess import Preprocess
+from finerkit.photos.decode import Look, PhotoError, load_image, look_at, quiet_pillow
+from finerkit.photos.preprocess import Preprocess
 
 FORMATS = {
     "jpg": {"quality": 95, "subsampling": 0},

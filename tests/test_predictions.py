@@ -7,9 +7,11 @@ import pytest
 import xarray as xr
 
 import finerkit as fk
-from finerkit import labels, likeness, predictions
-from finerkit import store as disk
-from finerkit.similarity import similarity_rows
+from finerkit.base import labels
+from finerkit.species import similarity_rows as likeness
+from finerkit.species import predictions
+from finerkit.store import groups as disk
+from finerkit.species.similarity import similarity_rows
 
 
 def collection(kinds=5, each=8, features=12, seed=0):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import finerkit as fk
-from finerkit.photo import load_image
-from finerkit.preprocess import FIT_MODES, Preprocess
+from finerkit.photos.decode import load_image
+from finerkit.photos.preprocess import FIT_MODES, Preprocess
 
 SIDES = st.integers(1, 3000)
 FITS = st.sampled_from(FIT_MODES)

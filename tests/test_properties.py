@@ -9,11 +9,11 @@ from PIL import Image
 from test_evidence import make_pair
 
 import finerkit as fk
-from finerkit.image_tables import table_entries
-from finerkit.images import column as as_stored
-from finerkit.photo import load_image
-from finerkit.preprocess import FIT_MODES, Preprocess
-from finerkit.store import read_group, write_group
+from finerkit.photos.tables import table_entries
+from finerkit.photos.read import column as as_stored
+from finerkit.photos.decode import load_image
+from finerkit.photos.preprocess import FIT_MODES, Preprocess
+from finerkit.store.groups import read_group, write_group
 
 COMMON = settings(
     derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -8,7 +8,7 @@ import xarray as xr
 from species_study import confusion_counts
 
 import finerkit as fk
-from finerkit.similarity import MEASURES
+from finerkit.species.similarity import MEASURES
 
 NAMES = ["Alba una", "Alba duo", "Nigra sola", "Nemo visus"]
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.cluster.hierarchy import cophenet, leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
-from finerkit.similarity_tree import MOST_ORDERED, similarity_tree
+from finerkit.species.tree import MOST_ORDERED, similarity_tree
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from test_predictions import collection
 
-from finerkit import softmax, species
-from finerkit.softmax import fit_softmax
+from finerkit.species import softmax
+from finerkit.species import heads as species
+from finerkit.species.softmax import fit_softmax
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from finerkit import predictions, species
-from finerkit.folds import judgeable, split, together
-from finerkit.labels import coded, counted, usable_labels
-from finerkit.mistakes import SpeciesWarning
-from finerkit.species import fit_head, held_out_heads_of, prototypes
+from finerkit.species import predictions
+from finerkit.species import heads as species
+from finerkit.species.cross_validation import judgeable, split, together
+from finerkit.base.labels import coded, counted, usable_labels
+from finerkit.species.confusion import SpeciesWarning
+from finerkit.species.heads import fit_head, held_out_heads_of, prototypes
 
 
 def blobs(counts=(20, 15, 12), features=6, seed=0, spread=1.0):

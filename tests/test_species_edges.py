@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from finerkit.folds import split
-from finerkit.species import fit_head, held_out_heads
+from finerkit.species.cross_validation import split
+from finerkit.species.heads import fit_head, held_out_heads
 
 
 @pytest.mark.parametrize("kind", ["linear", "nearest_mean"])

@@ -12,8 +12,8 @@ from scipy.spatial.distance import squareform
 from species_study import HOSTILE, PAIRS, confusion_counts, species_study
 
 import finerkit as fk
-from finerkit.widgets.exemplars import _spread, exemplars
-from finerkit.widgets.page import embedded
+from finerkit.output.widgets.exemplars import _spread, exemplars
+from finerkit.output.widgets.page import embedded
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_mistakes_are_counted_both_ways(explorer, study):
 
 def test_compare_takes_what_is_ticked(explorer, monkeypatch):
     asked = []
-    monkeypatch.setattr("finerkit.widgets.species.compare", lambda *a, **k: asked.append((a[1:], k)))
+    monkeypatch.setattr("finerkit.output.widgets.species.compare", lambda *a, **k: asked.append((a[1:], k)))
     explorer.species, explorer.by = "Alba una", "weights"
     explorer.compare(objective="softmax")
     explorer.references = ["Alba duo", "Rubra una"]
@@ -197,7 +197,7 @@ def test_a_study_without_two_species_to_compare_is_refused(study):
 
 
 def test_of_very_many_species_look_alikes_are_listed_and_no_map_is_made(tmp_path, monkeypatch):
-    monkeypatch.setattr("finerkit.widgets.species.WHOLE", 10)
+    monkeypatch.setattr("finerkit.output.widgets.species.WHOLE", 10)
     study = species_study(tmp_path / "photos", [f"Genus{i}" for i in range(8)], photos=3)
     explorer = fk.SpeciesExplorer(study)
     for species in (explorer.species, "Genus5 duo"):

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from samples import random_pair
 
-from finerkit.report import write_report
-from finerkit.tables import spreadsheet_safe
+from finerkit.cli.report import write_report
+from finerkit.output.tables.frames import spreadsheet_safe
 
 FORMULAS = ['=HYPERLINK("http://x","y")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1"]
 PLAIN = ["", "-", "+", "-1.5", "+3", "-1e-3", "Rubra = alba", "a@b", "1=1", "'quoted'"]

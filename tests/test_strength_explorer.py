@@ -12,7 +12,7 @@ from PIL import Image
 from samples import random_pair
 
 import finerkit as fk
-from finerkit.roles import references_of
+from finerkit.base.roles import references_of
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import zarr
 from samples import SPECIES, draw, stops_at, write_photos
 
 import finerkit as fk
-from finerkit import pipeline, study_model
-from finerkit import store as disk
-from finerkit.roles import references_of, target_of
+from finerkit.analysis import analyze as pipeline
+from finerkit.networks import of_study as study_model
+from finerkit.store import groups as disk
+from finerkit.base.roles import references_of, target_of
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +214,7 @@ def test_comparisons_are_kept_in_the_study(study):
 
 def test_the_same_question_is_answered_from_the_store(study, monkeypatch):
     first = fk.compare(study, SPECIES[0], progress=False).load()
-    monkeypatch.setattr("finerkit.explain.cam_evidence", None)
+    monkeypatch.setattr("finerkit.evidence.compute.cam_evidence", None)
     again = fk.compare(study, SPECIES[0], objective="softmax", progress=False)
     np.testing.assert_array_equal(again.evidence, first.evidence)
     assert again.attrs["objective"] == "softmax"

@@ -12,7 +12,7 @@ import xarray as xr
 from samples import SPECIES, write_photos
 
 import finerkit as fk
-from finerkit.roles import target_of
+from finerkit.base.roles import target_of
 
 DAMAGED = r"is damaged, or was not written by finerkit: .*Take a whole copy of it, or remove it and make it anew"
 

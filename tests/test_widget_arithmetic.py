@@ -7,10 +7,10 @@ from painted import painted
 from samples import random_pair
 
 import finerkit as fk
-from finerkit.geometry import GridPlace
-from finerkit.roles import references_of
+from finerkit.base.geometry import GridPlace
+from finerkit.base.roles import references_of
 from finerkit.traits.cells import strong_cells
-from finerkit.widgets.base import tables
+from finerkit.output.widgets.base import tables
 
 SUBSETS = ([True, True, True], [False, True, True], [False, False, True], [True, False, False])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from javascript import STATIC, node
 
-from finerkit.widgets.modules import module
+from finerkit.output.widgets.modules import module
 
 SCRIPTS = sorted(p.name for p in STATIC.glob("*.js"))
 ENTRIES = [name for name in SCRIPTS if "export default" in (STATIC / name).read_text(encoding="utf-8")]

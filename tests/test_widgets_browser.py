@@ -18,7 +18,7 @@ explorer
 
 #: What is to be drawn over the second photo, in the notebook's kernel.
 EXPECTED = """
-from finerkit.geometry import GridPlace
+from finerkit.base.geometry import GridPlace
 from painted import painted
 place = GridPlace.of(pair.isel(image=1)).scaled(73 / 30, 220 / 90)
 map = fk.contrast(pair, explorer.strength, references=explorer.references, relu=False).isel(image=1).values

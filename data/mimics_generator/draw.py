@@ -10,7 +10,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from finerkit import read_images
-from finerkit.checks import whole
+from finerkit.base.checks import whole
 from finerkit.datasets._folders import is_complete, written_whole
 from finerkit.datasets._masks import MASK_KINDS
 from finerkit.datasets._pairs import chosen

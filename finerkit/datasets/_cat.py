@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finerkit.images import read_images
+from finerkit.photos.read import read_images
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from finerkit.names import choice, resolve
+from finerkit.base.names import choice, resolve
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from finerkit.checks import whole
+from finerkit.base.checks import whole
 from finerkit.datasets._folders import is_complete, written_whole
 from finerkit.datasets._masks import MASK_KINDS
 from finerkit.datasets._pairs import PAIRS, chosen
-from finerkit.images import read_images
+from finerkit.photos.read import read_images
 
 if TYPE_CHECKING:
     import os

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finerkit.checks import whole
-from finerkit.names import resolve
+from finerkit.base.checks import whole
+from finerkit.base.names import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

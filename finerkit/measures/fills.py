@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 from skimage.measure import block_reduce
 
-from finerkit.interpolation import upsample
+from finerkit.base.interpolation import upsample
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,16 +10,16 @@ from scipy.special import softmax
 
 from finerkit.measures.definitions import DROPS, NETWORK_METRICS
 from finerkit.measures.maps import count_of, strongest_first
-from finerkit.similarity import head_species
-from finerkit.species import Head, held_out_heads_of
+from finerkit.species.similarity import head_species
+from finerkit.species.heads import Head, held_out_heads_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     import xarray as xr
 
-    from finerkit.models import Model
-    from finerkit.preprocess import Preprocess
+    from finerkit.networks import Model
+    from finerkit.photos.preprocess import Preprocess
     from finerkit.traits.place import Masks
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from finerkit.decoding import run_photos
-from finerkit.geometry import GridPlace
-from finerkit.interpolation import upsample
-from finerkit.located import paths_of
+from finerkit.networks.decode_ahead import run_photos
+from finerkit.base.geometry import GridPlace
+from finerkit.base.interpolation import upsample
+from finerkit.store.photo_paths import paths_of
 from finerkit.measures.definitions import MASK_METRICS, TRAIT_METRICS
 from finerkit.measures.fills import filler
 from finerkit.measures.maps import edge_map, random_map, ranking
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from finerkit.decoding import Batch
+    from finerkit.networks.decode_ahead import Batch
     from finerkit.measures.masking import Plan
-    from finerkit.models import Model
+    from finerkit.networks import Model
 
 
 def measure(
@@ -75,7 +75,7 @@ def _through(batches: Iterator[Batch], model: Model | None, see: Callable[[Model
     """Each batch with what is seen of it, by the network where one is asked."""
     if model is None:
         return ((batch, see(None, batch)) for batch in batches)
-    from finerkit.crew import through
+    from finerkit.networks.replicas import through
 
     return through(batches, model, see)
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from finerkit.interpolation import sample
+from finerkit.base.interpolation import sample
 from finerkit.measures.maps import cell_means, count_of, ranking, strongest_first
 
 if TYPE_CHECKING:
-    from finerkit.geometry import GridPlace
+    from finerkit.base.geometry import GridPlace
 
 #: Photos are compared with their trait masks on a lattice of at most this many pixels a side.
 _LATTICE = 1024

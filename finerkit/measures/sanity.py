@@ -9,21 +9,21 @@ import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 
-from finerkit.decoding import run_photos
-from finerkit.derived import origin_attrs
-from finerkit.evidence import DEFAULT_STRENGTH, chosen_references, contrast
-from finerkit.explain import plan
-from finerkit.images import warn_unusable
-from finerkit.located import paths_of
-from finerkit.pairs import as_pair, text_variable
-from finerkit.roles import species_coords, target_of
-from finerkit.store import provenance
-from finerkit.study import study_of
+from finerkit.networks.decode_ahead import run_photos
+from finerkit.base.provenance import origin_attrs
+from finerkit.evidence.contrast import DEFAULT_STRENGTH, chosen_references, contrast
+from finerkit.evidence.compute import plan
+from finerkit.photos.read import warn_unusable
+from finerkit.store.photo_paths import paths_of
+from finerkit.evidence.comparison import as_pair, text_variable
+from finerkit.base.roles import species_coords, target_of
+from finerkit.store.groups import provenance
+from finerkit.store.study import study_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from finerkit.models import Model
+    from finerkit.networks import Model
 
 SHUFFLED = {
     "head": "the weights of every class, over the features",
@@ -78,7 +78,7 @@ def sanity_check(
     "Shuffled" permutes values, so that their distribution stays: of the head, each class's weights over the features,
     by its own permutation; of the network, each weight tensor's entries.
     """
-    from finerkit.study_model import model_of
+    from finerkit.networks.of_study import model_of
 
     comparison = as_pair(comparison)
     study = study_of(comparison, study)
@@ -161,7 +161,7 @@ def _shuffled_network(
 
 def _setting(study: xr.DataTree, model: Model, weight: np.ndarray | None = None) -> tuple[xr.DataTree, Model]:
     """The study as it would be with another network or other weights of its head, before any photo was seen."""
-    from finerkit.study_model import model_attrs
+    from finerkit.networks.of_study import model_attrs
 
     table = study["species"].to_dataset()
     if weight is not None:
@@ -175,7 +175,7 @@ def _setting(study: xr.DataTree, model: Model, weight: np.ndarray | None = None)
 
 def _copy(model: Model) -> Model:
     """A network of its own to be shuffled; the one in use stays as it is."""
-    from finerkit.models import Model
+    from finerkit.networks import Model
 
     module = copy.deepcopy(model.module)
     return Model(f"{model.name}, shuffled", module, model.preprocess, model.split, device=model.device)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from finerkit.checks import whole
-from finerkit.derived import origin_attrs
-from finerkit.evidence import chosen_references, contrast
-from finerkit.images import warn_unusable
+from finerkit.base.checks import whole
+from finerkit.base.provenance import origin_attrs
+from finerkit.evidence.contrast import chosen_references, contrast
+from finerkit.photos.read import warn_unusable
 from finerkit.measures.definitions import (
     MAPS,
     MASK_METRICS,
@@ -23,17 +23,17 @@ from finerkit.measures.definitions import (
 from finerkit.measures.fills import FILLS
 from finerkit.measures.masking import Plan, judge_of
 from finerkit.measures.photo_scores import measure
-from finerkit.names import choice, resolve
-from finerkit.pairs import as_pair, typed_names
-from finerkit.preprocess import Preprocess
-from finerkit.roles import species_coords, target_of
-from finerkit.store import provenance
-from finerkit.study import study_of
+from finerkit.base.names import choice, resolve
+from finerkit.evidence.comparison import as_pair, typed_names
+from finerkit.photos.preprocess import Preprocess
+from finerkit.base.roles import species_coords, target_of
+from finerkit.store.groups import provenance
+from finerkit.store.study import study_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from finerkit.models import Model
+    from finerkit.networks import Model
     from finerkit.traits.place import Masks
 
 
@@ -139,7 +139,7 @@ def score(
     wanted, preprocess = _metrics(metrics, masks, trait_masks), Preprocess.from_attrs(comparison.attrs)
     plan = Plan(wanted, _shares(top), curve, choice(fill, FILLS, "fill"), seed, masks, trait_masks, preprocess)
     if set(wanted) & set(NETWORK_METRICS):
-        from finerkit.study_model import model_of  # imports torch
+        from finerkit.networks.of_study import model_of  # imports torch
 
         study = study_of(comparison, study)
         asked = judge_of(study, held_out=judge == "held_out")

@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 
 from finerkit.measures.scoring import score
-from finerkit.roles import target_of
+from finerkit.base.roles import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from finerkit.models import Model
+    from finerkit.networks import Model
 
 #: Strengths that are tried by default.
 TRIED = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0)

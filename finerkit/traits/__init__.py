@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from finerkit.traits.background import test_background
 from finerkit.traits.edit import mark_background, merge, rename, split
-from finerkit.traits.export import label_masks, to_coco
+from finerkit.output.tables.export import label_masks, to_coco
 from finerkit.traits.find import find_traits, match_trait
 from finerkit.traits.saving import save
 from finerkit.traits.statistics import test_traits

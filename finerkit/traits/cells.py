@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from finerkit.features import feature_chunks
+from finerkit.networks.features import feature_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import xarray as xr
 
-    from finerkit.models import Model
-    from finerkit.species import Head
+    from finerkit.networks import Model
+    from finerkit.species.heads import Head
 
 
 def check_additive(comparison: xr.Dataset, call: str) -> None:
@@ -49,7 +49,7 @@ class Question(NamedTuple):
 
     def directions(self, embedding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Direction (image, feature) of the contrast and its constant (image), in logits."""
-        from finerkit.evidence import objective_weights
+        from finerkit.evidence.contrast import objective_weights
 
         logits = embedding.astype(np.float64) @ self.reference_weight.T + self.bias[1:]
         r = objective_weights(logits, self.objective)
@@ -114,7 +114,7 @@ def discriminative_cells(
     Parameters
     ----------
     study, photos, model
-        See `finerkit.features.feature_chunks`.
+        See `finerkit.networks.features.feature_chunks`.
     question
         What is contrasted.
     share

@@ -12,7 +12,7 @@ from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
-from finerkit.names import choice
+from finerkit.base.names import choice
 from finerkit.traits.numbers import means, summed
 
 if TYPE_CHECKING:

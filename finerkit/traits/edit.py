@@ -14,9 +14,9 @@ import numpy as np
 import xarray as xr
 from sklearn.cluster import KMeans
 
-from finerkit.columns import columns_of
-from finerkit.names import fold, resolve
-from finerkit.pairs import typed_names
+from finerkit.base.user_columns import columns_of
+from finerkit.base.names import fold, resolve
+from finerkit.evidence.comparison import typed_names
 from finerkit.traits.regroup import as_traits, regroup
 
 if TYPE_CHECKING:

@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from finerkit import store as disk
-from finerkit.checks import whole
-from finerkit.columns import MARK, derived_name
-from finerkit.derived import origin_attrs
-from finerkit.image_tables import RESERVED
-from finerkit.images import usable
-from finerkit.located import photo_coords
-from finerkit.lock import writing
-from finerkit.names import resolve
-from finerkit.places import text
-from finerkit.roles import references_of, species_coords, target_of
-from finerkit.species import Head
-from finerkit.study import study_of
+from finerkit.store import groups as disk
+from finerkit.base.checks import whole
+from finerkit.base.user_columns import MARK, derived_name
+from finerkit.base.provenance import origin_attrs
+from finerkit.photos.tables import RESERVED
+from finerkit.photos.read import usable
+from finerkit.store.photo_paths import photo_coords
+from finerkit.store.lock import writing
+from finerkit.base.names import resolve
+from finerkit.store.location import text
+from finerkit.base.roles import references_of, species_coords, target_of
+from finerkit.species.heads import Head
+from finerkit.store.study import study_of
 from finerkit.traits.cells import Cells, Question, check_additive, discriminative_cells
 from finerkit.traits.clusters import (
     Clusters,
@@ -40,7 +40,7 @@ from finerkit.traits.regroup import count
 from finerkit.traits.saving import group_of, put, stored
 
 if TYPE_CHECKING:
-    from finerkit.models import Model
+    from finerkit.networks import Model
 
 
 class Fit(NamedTuple):

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 from scipy.sparse import csr_array
 
-from finerkit.roles import references_of, species_coords, target_of
+from finerkit.base.roles import references_of, species_coords, target_of
 
 EXEMPLARS = 8
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from finerkit.preprocess import Preprocess
+from finerkit.photos.preprocess import Preprocess
 from finerkit.traits.numbers import means, own_photos
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from finerkit.geometry import GRID
-from finerkit.pairs import plain_text
+from finerkit.base.geometry import GRID
+from finerkit.evidence.comparison import plain_text
 from finerkit.traits.numbers import means, own_photos, trait_numbers
 from finerkit.traits.place import summarise
 from finerkit.traits.regions import find_regions

@@ -6,17 +6,17 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from finerkit import store as disk
-from finerkit.lock import writing
-from finerkit.names import file_stem, slug
-from finerkit.places import exists, is_local, place
-from finerkit.roles import references_of, target_of
+from finerkit.store import groups as disk
+from finerkit.store.lock import writing
+from finerkit.base.names import file_stem, slug
+from finerkit.store.location import exists, is_local, place
+from finerkit.base.roles import references_of, target_of
 from finerkit.traits import edit
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from finerkit.places import Place
+    from finerkit.store.location import Place
 
 
 #: Attrs that say which state of the store traits were read from: a token of it, and how many edits it held.

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import permutation_test
 
-from finerkit.checks import whole
-from finerkit.columns import column_of
-from finerkit.derived import origin_attrs
-from finerkit.names import resolve
-from finerkit.roles import target_of
+from finerkit.base.checks import whole
+from finerkit.base.user_columns import column_of
+from finerkit.base.provenance import origin_attrs
+from finerkit.base.names import resolve
+from finerkit.base.roles import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from PIL import Image
 from samples import SPECIES, write_photos
 
 import finerkit as fk
-from finerkit.located import paths_of
+from finerkit.store.photo_paths import paths_of
 
 
 @contextmanager

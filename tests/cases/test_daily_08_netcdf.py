@@ -10,7 +10,7 @@ from samples import SPECIES, write_photos
 
 import finerkit as fk
 from finerkit import traits as tr
-from finerkit.columns import OURS, columns_of
+from finerkit.base.user_columns import OURS, columns_of
 from finerkit.measures import sanity_check
 
 NAMES = (

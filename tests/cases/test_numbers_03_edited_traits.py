@@ -5,7 +5,7 @@ import pytest
 from samples import SPECIES, write_photos
 
 import finerkit as fk
-from finerkit.cli import main
+from finerkit.cli.commands import main
 from finerkit.traits import mark_background, merge, rename, save
 from finerkit.traits.edit import history, names_of
 

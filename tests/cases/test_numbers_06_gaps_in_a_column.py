@@ -51,7 +51,7 @@ def test_it_opens_while_another_process_writes(job):
     images, model, store = job
     fk.analyze(images, model, store, progress=False)
     code = (
-        "import pathlib\nfrom finerkit.lock import writing\n"
+        "import pathlib\nfrom finerkit.store.lock import writing\n"
         f"with writing(pathlib.Path({str(store)!r})):\n    print(1, flush=True); input()"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": os.environ | {"PYTHONWARNINGS": "ignore"}}

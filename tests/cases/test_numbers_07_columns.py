@@ -6,7 +6,7 @@ import xarray as xr
 from test_traits import REFERENCE, TARGET, N, planted
 
 import finerkit as fk
-from finerkit.columns import OURS, column_of, columns_of, derived_name
+from finerkit.base.user_columns import OURS, column_of, columns_of, derived_name
 
 HARD = [
     "region", "border", "background", "stability", "position_x", "trait", "x", "y", "shows", "cluster", "rank",

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from finerkit.names import file_stem, slug
+from finerkit.base.names import file_stem, slug
 
 NAMES = [
     "Vanessa atalanta", "Vanessa_atalanta", "Vanessa  atalanta", "Vanessa _atalanta", "Vanessa_ atalanta",

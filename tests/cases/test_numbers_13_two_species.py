@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from finerkit.species import fit_head
+from finerkit.species.heads import fit_head
 
 
 @pytest.fixture
