@@ -21,8 +21,8 @@ from scale import simulated
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
-from finerkit.species import softmax
 from finerkit.base.labels import coded
+from finerkit.species import softmax
 
 FEATURES = 256
 KINDS = {"even": 0.0, "uneven, n^-0.7": 0.7, "uneven, n^-1": 1.0}

@@ -31,9 +31,9 @@ from scipy.ndimage import maximum_filter, uniform_filter
 
 import finerkit as fk
 from finerkit.datasets import mask
-from finerkit.networks.decode_ahead import run_photos
 from finerkit.evidence.fine import fine_evidence
 from finerkit.evidence.gradcam import gradcam_evidence
+from finerkit.networks.decode_ahead import run_photos
 from finerkit.photos.decode import load_image
 from finerkit.species.heads import fit_head
 

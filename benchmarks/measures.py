@@ -16,9 +16,9 @@ import xarray as xr
 from PIL import Image
 
 import finerkit as fk
+from finerkit.base.roles import references_of
 from finerkit.measures import sanity_check, score
 from finerkit.measures.fills import FILLS
-from finerkit.base.roles import references_of
 
 
 def main() -> None:

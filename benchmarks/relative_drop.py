@@ -19,10 +19,10 @@ from scipy.special import log_softmax, softmax
 
 import finerkit as fk
 from finerkit.base.interpolation import upsample
+from finerkit.base.roles import references_of
 from finerkit.measures.fills import FILLS, filler
 from finerkit.measures.maps import count_of, ranking, strongest_first
 from finerkit.photos.decode import load_image
-from finerkit.base.roles import references_of
 from finerkit.species.heads import Head, held_out_heads_of
 
 TOP = 0.05

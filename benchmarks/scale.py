@@ -27,8 +27,8 @@ from torch import nn
 
 import finerkit as fk
 from finerkit.analysis import analyze as pipeline
-from finerkit.store import groups as disk
 from finerkit.species.predictions import trained, write_tables
+from finerkit.store import groups as disk
 
 FEATURES, KINDS, TEMPLATES, PIXELS = 1280, 10, 200, 32
 

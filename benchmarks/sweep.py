@@ -25,9 +25,9 @@ from pytorch_grad_cam.utils.model_targets import FinerWeightedTarget
 from torch import nn
 
 import finerkit as fk
+from finerkit.base.roles import species_coords
 from finerkit.evidence.contrast import cam_evidence
 from finerkit.evidence.gradcam import default_layer, gradcam_evidence
-from finerkit.base.roles import species_coords
 
 BATCH, SEED = 8, 0
 STRENGTHS = np.linspace(0, 2, 11)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-STATIC = Path(__file__).parents[1] / "finerkit" / "widgets" / "static"
+STATIC = Path(__file__).parents[1] / "finerkit" / "output" / "widgets" / "static"
 
 
 def node() -> str:

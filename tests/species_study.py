@@ -4,8 +4,8 @@ import numpy as np
 import xarray as xr
 from PIL import Image
 
-from finerkit.species.similarity_rows import taken_for
 from finerkit.species.similarity import head_species
+from finerkit.species.similarity_rows import taken_for
 
 PAIRS = ("Alba", "Nigra", "Rubra", "Viridis")
 HOSTILE = '<img src=x onerror="document.title=1">_</script>'

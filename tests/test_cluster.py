@@ -14,13 +14,12 @@ from samples import write_photos
 from upath import UPath
 
 import finerkit as fk
+from finerkit.analysis import cluster, worker
 from finerkit.cli import commands as cli
-from finerkit.analysis import cluster
 from finerkit.networks import embed as forward
-from finerkit.store import lock
-from finerkit.store import location as places
-from finerkit.analysis import worker
 from finerkit.store import groups as disk
+from finerkit.store import location as places
+from finerkit.store import lock
 
 distributed = pytest.importorskip("distributed", reason="needs finerkit[distributed]")
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import finerkit as fk
-from finerkit.networks.replicas import through
 from finerkit.evidence.gradcam import gradcam_evidence
+from finerkit.networks.replicas import through
 
 SIDE = 64
 

@@ -6,8 +6,8 @@ import torch
 import xarray as xr
 
 import finerkit as fk
-from finerkit.evidence.contrast import cam_evidence
 from finerkit.base.roles import species_coords
+from finerkit.evidence.contrast import cam_evidence
 
 
 def make_pair(seed=0, images=5, references=("b", "c", "d"), grid=(3, 4), objective="mean"):

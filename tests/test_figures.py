@@ -11,9 +11,9 @@ import xarray as xr
 from PIL import Image
 
 import finerkit as fk
+from finerkit.base.roles import species_coords
 from finerkit.output.figures.colours import colours, for_plotly
 from finerkit.output.figures.panels import contrast_panels
-from finerkit.base.roles import species_coords
 
 HOSTILE = "<script>alert('$x^2$')</script> & co"
 

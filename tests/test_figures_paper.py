@@ -19,11 +19,11 @@ from scipy.stats import sem
 from test_figures import make_pair
 
 import finerkit as fk
+from finerkit.base.roles import species_coords
+from finerkit.base.wording import fixed, join, probability, safe, short, shown
 from finerkit.output.figures.colours import ink_on
 from finerkit.output.figures.page import paper_style, text_width
 from finerkit.output.figures.similarity import cell_texts, similarity_of
-from finerkit.base.wording import fixed, join, probability, safe, short, shown
-from finerkit.base.roles import species_coords
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 FIGURES = ("grid", "strip", "sheet", "map", "boxes", "curves")

@@ -9,15 +9,15 @@ import torch
 from samples import SPECIES, write_photos
 
 import finerkit as fk
+from finerkit.base.roles import references_of
 from finerkit.cli.commands import main
 from finerkit.evidence.contrast import cam_evidence
-from finerkit.measures import sanity_check
 from finerkit.evidence.fine import fine_evidence
 from finerkit.evidence.finer_layer import finer_layer
 from finerkit.evidence.gradcam import gradcam_evidence
 from finerkit.evidence.spread import spread_evidence
+from finerkit.measures import sanity_check
 from finerkit.photos.decode import load_image
-from finerkit.base.roles import references_of
 
 SIZE = 64
 

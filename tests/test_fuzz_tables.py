@@ -10,8 +10,8 @@ import xarray as xr
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from finerkit.photos.tables import read_table, table_entries
 from finerkit.photos.read import column
+from finerkit.photos.tables import read_table, table_entries
 
 REFUSED = re.compile(
     r"'t\.\w+' (is not UTF-8 text: save it as 'CSV UTF-8'|cannot be read as a table: .)"

@@ -9,9 +9,9 @@ from pytorch_grad_cam import FinerCAM, GradCAM, HiResCAM
 from pytorch_grad_cam.utils.model_targets import FinerWeightedTarget
 
 import finerkit as fk
+from finerkit.base.roles import species_coords
 from finerkit.evidence.contrast import cam_evidence
 from finerkit.evidence.gradcam import default_layer, gradcam_evidence
-from finerkit.base.roles import species_coords
 
 STRENGTHS = (0.0, 0.6, 1.0, 2.0)
 SIZE = 64

@@ -15,11 +15,11 @@ from PIL import Image
 from samples import SPECIES, draw, stops_at, write_photos
 
 import finerkit as fk
-from finerkit.analysis import rows as growth
-from finerkit.store import lock
-from finerkit.analysis import analyze as pipeline
-from finerkit.store import groups as disk
 from finerkit import traits as fk_traits
+from finerkit.analysis import analyze as pipeline
+from finerkit.analysis import rows as growth
+from finerkit.store import groups as disk
+from finerkit.store import lock
 from finerkit.store.compact import former_of
 
 
@@ -398,7 +398,7 @@ def test_an_interruption_after_growing_goes_on(photos, model, path, monkeypatch)
 def test_one_process_writes_at_a_time(photos, model, path, monkeypatch):
     monkeypatch.setattr(lock, "PATIENCE", 0.1)
     hold = (
-        "import sys; from pathlib import Path; from finerkit import lock\n"
+        "import sys; from pathlib import Path; from finerkit.store import lock\n"
         "with lock.writing(Path(sys.argv[1])):\n    print('held', flush=True); input()"
     )
     other = subprocess.Popen(

@@ -16,14 +16,14 @@ from scipy.sparse.linalg import spsolve
 from sklearn.metrics import average_precision_score
 
 import finerkit as fk
-from finerkit.store import groups as disk
 from finerkit.base.interpolation import sample, upsample
+from finerkit.base.roles import references_of, target_of
 from finerkit.measures import METRICS, sanity_check
 from finerkit.measures.fills import FILLS, filler, inpaint
 from finerkit.measures.maps import cell_means, edge_map, random_map, ranking, strongest_first
 from finerkit.measures.places import Maps, animal_scores, trait_scores
 from finerkit.photos.preprocess import Preprocess
-from finerkit.base.roles import references_of, target_of
+from finerkit.store import groups as disk
 
 SIDE, CELL = 32, 8
 RED, GREEN, BLUE = (1, 2), (3, 0), (0, 0)  # cells of the 4 x 4 grid; green alone tells "own" from "other"

@@ -9,10 +9,10 @@ from sklearn.metrics import accuracy_score, recall_score
 from torch import nn
 
 import finerkit as fk
-from finerkit.species import predictions
-from finerkit.store import groups as disk
 from finerkit.base.labels import positions
+from finerkit.species import predictions
 from finerkit.species.confusion import confused, count_answers, name_confused
+from finerkit.store import groups as disk
 
 
 def answers(table):

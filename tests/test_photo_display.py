@@ -8,9 +8,9 @@ from species_study import species_study
 from test_trait_explorer import kept, store, stored  # noqa: F401 - fixtures
 
 import finerkit as fk
-from finerkit.store.photo_paths import paths_of, warn_gone
-from finerkit.photos.display import display_crop, display_photo, gone, is_there
 from finerkit.output.widgets.photos import crop_jpeg, jpeg
+from finerkit.photos.display import display_crop, display_photo, gone, is_there
+from finerkit.store.photo_paths import paths_of, warn_gone
 
 NOWHERE = "/nowhere/03.png"
 

@@ -13,9 +13,9 @@ from samples import SPECIES, draw, stops_at, write_photos
 from upath import UPath
 
 import finerkit as fk
-from finerkit.store import lock
-from finerkit.store import location as places
 from finerkit.store import groups as disk
+from finerkit.store import location as places
+from finerkit.store import lock
 from finerkit.traits import save
 
 pytestmark = [

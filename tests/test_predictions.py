@@ -8,10 +8,10 @@ import xarray as xr
 
 import finerkit as fk
 from finerkit.base import labels
-from finerkit.species import similarity_rows as likeness
 from finerkit.species import predictions
-from finerkit.store import groups as disk
+from finerkit.species import similarity_rows as likeness
 from finerkit.species.similarity import similarity_rows
+from finerkit.store import groups as disk
 
 
 def collection(kinds=5, each=8, features=12, seed=0):

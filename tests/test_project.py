@@ -33,6 +33,22 @@ def test_figures_and_contrasts_do_not_need_torch():
     assert python(code).strip() == "False"
 
 
+def test_nothing_in_output_imports_torch():
+    code = (
+        "import importlib, pkgutil, sys, finerkit.output as output\n"
+        "for found in pkgutil.walk_packages(output.__path__, 'finerkit.output.'): importlib.import_module(found.name)\n"
+        "print('torch' in sys.modules)"
+    )
+    assert python(code).strip() == "False"
+
+
+def test_rooms_import_only_from_lower_ones():
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_every_public_name_is_there():
     import finerkit as fk
 

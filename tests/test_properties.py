@@ -9,10 +9,10 @@ from PIL import Image
 from test_evidence import make_pair
 
 import finerkit as fk
-from finerkit.photos.tables import table_entries
-from finerkit.photos.read import column as as_stored
 from finerkit.photos.decode import load_image
 from finerkit.photos.preprocess import FIT_MODES, Preprocess
+from finerkit.photos.read import column as as_stored
+from finerkit.photos.tables import table_entries
 from finerkit.store.groups import read_group, write_group
 
 COMMON = settings(

@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from test_predictions import collection
 
-from finerkit.species import softmax
 from finerkit.species import heads as species
+from finerkit.species import softmax
 from finerkit.species.softmax import fit_softmax
 
 

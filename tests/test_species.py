@@ -9,11 +9,11 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from finerkit.species import predictions
-from finerkit.species import heads as species
-from finerkit.species.cross_validation import judgeable, split, together
 from finerkit.base.labels import coded, counted, usable_labels
+from finerkit.species import heads as species
+from finerkit.species import predictions
 from finerkit.species.confusion import SpeciesWarning
+from finerkit.species.cross_validation import judgeable, split, together
 from finerkit.species.heads import fit_head, held_out_heads_of, prototypes
 
 

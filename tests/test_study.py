@@ -13,9 +13,9 @@ from samples import SPECIES, draw, stops_at, write_photos
 
 import finerkit as fk
 from finerkit.analysis import analyze as pipeline
+from finerkit.base.roles import references_of, target_of
 from finerkit.networks import of_study as study_model
 from finerkit.store import groups as disk
-from finerkit.base.roles import references_of, target_of
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from PIL import Image
 from test_traits import REFERENCE, TARGET, planted
 
 import finerkit as fk
-from finerkit.store import groups as disk
 from finerkit import traits as tr
-from finerkit.store.lock import writing
-from finerkit.traits import edit, saving
 from finerkit.output.widgets.page import embedded, scripts
 from finerkit.output.widgets.projection import available, follow, project
+from finerkit.store import groups as disk
+from finerkit.store.lock import writing
+from finerkit.traits import edit, saving
 
 
 @pytest.fixture(scope="module")

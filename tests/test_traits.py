@@ -15,8 +15,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
 import finerkit as fk
-from finerkit.base.user_columns import OURS, columns_of
 from finerkit.base.roles import references_of, species_coords, target_of
+from finerkit.base.user_columns import OURS, columns_of
 from finerkit.traits.cells import strong_cells
 from finerkit.traits.clusters import bootstrap_stability, centres, choose_number, find_space
 from finerkit.traits.place import MARGIN, off_cells

@@ -9,8 +9,8 @@ from samples import random_pair
 import finerkit as fk
 from finerkit.base.geometry import GridPlace
 from finerkit.base.roles import references_of
-from finerkit.traits.cells import strong_cells
 from finerkit.output.widgets.base import tables
+from finerkit.traits.cells import strong_cells
 
 SUBSETS = ([True, True, True], [False, True, True], [False, False, True], [True, False, False])
 

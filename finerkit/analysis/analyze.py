@@ -17,27 +17,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from finerkit.store import groups as disk
-from finerkit.base.checks import whole
-from finerkit.store.compact import compacted
-from finerkit.networks.features import contents
-from finerkit.networks.embed import embed, features_group, run_here
 from finerkit.analysis.rows import ESSENTIAL, Match, append, changed, match, reuse, updated
+from finerkit.base.checks import whole
 from finerkit.base.identity import Identity, hashed
-from finerkit.photos.tables import RESERVED
-from finerkit.photos.read import read_images, usable, warn_unusable
 from finerkit.base.labels import need_two_species, texts, usable_labels
+from finerkit.base.names import choice, resolve
+from finerkit.base.text import text_variable, typed_names
+from finerkit.networks import Model, load_model
+from finerkit.networks.embed import embed, features_group, run_here
+from finerkit.networks.of_study import class_names, model_attrs, network_id, remember
+from finerkit.photos.contents import contents
+from finerkit.photos.read import read_images, usable, warn_unusable
+from finerkit.photos.tables import RESERVED
+from finerkit.species.heads import HEADS
+from finerkit.species.predictions import own, trained, warn_indistinct, write_tables
+from finerkit.store import groups as disk
+from finerkit.store.compact import compacted
+from finerkit.store.location import exists, is_local, place, remove
 from finerkit.store.lock import break_lock as break_the_lock
 from finerkit.store.lock import writing
-from finerkit.networks import Model, load_model
-from finerkit.base.names import choice, resolve
-from finerkit.evidence.comparison import text_variable, typed_names
-from finerkit.store.location import exists, is_local, place, remove
-from finerkit.species.predictions import own, trained, warn_indistinct, write_tables
-from finerkit.species.heads import HEADS
-from finerkit.store.study import SETTINGS, mend, open_place
-from finerkit.networks.of_study import class_names, model_attrs, network_id, remember
 from finerkit.store.schema import check_version
+from finerkit.store.study import SETTINGS, mend, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

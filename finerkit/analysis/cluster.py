@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from finerkit.store import groups as disk
-from finerkit.networks import Model
-from finerkit.store.location import options_of, text
 from finerkit.analysis.worker import Parcel, embed_chunk, versions
+from finerkit.networks import Model
+from finerkit.store import groups as disk
+from finerkit.store.location import options_of, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from finerkit.store import groups as disk
-from finerkit.networks.features import NOT_FINITE, contents
+from finerkit.base.text import text_variable
+from finerkit.networks.features import NOT_FINITE
+from finerkit.photos.contents import contents
 from finerkit.photos.read import column, usable
-from finerkit.evidence.comparison import text_variable
+from finerkit.store import groups as disk
 
 if TYPE_CHECKING:
     from finerkit.store.location import Place

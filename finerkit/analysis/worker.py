@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finerkit.store import groups as disk
 from finerkit._version import __version__
+from finerkit.store import groups as disk
 from finerkit.store.location import place
 
 if TYPE_CHECKING:

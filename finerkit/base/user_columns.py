@@ -6,15 +6,18 @@ says what the user called it, and marks it as a column of the user's.
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING
 
-from finerkit.photos.tables import SIGNS
 from finerkit.base.names import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import xarray as xr
+
+#: With which no name of a netCDF variable begins.
+SIGNS = string.punctuation.replace("_", "")
 
 #: Attr of a variable that is a column of the user's table: its name there.
 MARK = "column"

@@ -222,8 +222,8 @@ def _traits(options: argparse.Namespace) -> None:
 def _traits_of(study: xr.DataTree, pair: xr.Dataset, options: argparse.Namespace) -> xr.Dataset:
     """The traits that a person edited, where there are some; else found now."""
     import finerkit as fk
-    from finerkit.base.provenance import check_same_origin
     from finerkit.base.names import file_stem
+    from finerkit.base.provenance import check_same_origin
     from finerkit.base.roles import references_of, target_of
 
     name = file_stem(target_of(pair), references_of(pair))

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import softmax
 
-from finerkit.evidence.compare import compare
-from finerkit.datasets import cat, mask, mimics
-from finerkit.evidence.contrast import contrast
-from finerkit.base.geometry import GridPlace
-from finerkit.networks import load_model
 from finerkit.analysis.analyze import analyze
+from finerkit.base.geometry import GridPlace
 from finerkit.cli.report import Report, accuracy_words, summary, write_report, write_trait_report
-from finerkit.species.similarity import similar_species
+from finerkit.datasets import cat, mask, mimics
+from finerkit.evidence.compare import compare
+from finerkit.evidence.contrast import contrast
+from finerkit.networks import load_model
 from finerkit.output.tables.frames import trait_table
+from finerkit.species.similarity import similar_species
 from finerkit.traits import find_traits
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: Where the notebooks lie: inside an installed finerkit, or beside it in a checkout.
-_PLACES = (Path(__file__).parent / "notebooks", Path(__file__).parents[1] / "notebooks")
+_PLACES = (Path(__file__).parents[1] / "notebooks", Path(__file__).parents[2] / "notebooks")
 
 
 class Copies(NamedTuple):

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from finerkit.base.names import file_stem, slug
-from finerkit.evidence.comparison import as_pair
 from finerkit.base.roles import references_of, target_of
+from finerkit.evidence.comparison import as_pair
 from finerkit.output.tables.frames import evidence_table, phenotype_table, spreadsheet_safe, trait_table
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def write_trait_report(traits: xr.Dataset, folder: Path) -> TraitReport:
         remainder, the margin and the metadata), the trait statistics (.csv) and the regions (COCO .json).
     """
     from finerkit.output.figures import trait_sheet
-    from finerkit.traits import to_coco
+    from finerkit.output.tables.export import to_coco
 
     folder.mkdir(parents=True, exist_ok=True)
     stem = slug(target_of(traits))

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from finerkit.evidence.stored import answered, keep
-from finerkit.evidence.contrast import OBJECTIVES
-from finerkit.evidence.compute import plan
-from finerkit.networks.features import are_same, contents
 from finerkit.base.identity import hashed
-from finerkit.store.photo_paths import photo_coords
 from finerkit.base.names import choice, resolve, slug
-from finerkit.evidence.comparison import text_variable
-from finerkit.store.location import text
-from finerkit.photos.preprocess import Preprocess
-from finerkit.evidence.selection import References, choose_images, choose_references
 from finerkit.base.roles import species_coords
+from finerkit.base.text import text_variable
+from finerkit.evidence.compute import plan
+from finerkit.evidence.contrast import OBJECTIVES
+from finerkit.evidence.selection import References, choose_images, choose_references
+from finerkit.evidence.stored import answered, keep
+from finerkit.photos.contents import are_same, contents
+from finerkit.photos.preprocess import Preprocess
 from finerkit.species.similarity import head_species
+from finerkit.store.location import text
+from finerkit.store.photo_paths import photo_coords
 from finerkit.store.study import as_study
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from finerkit.store.location import exists, inside, place
 from finerkit.base.roles import references_of, target_of
+from finerkit.base.text import plain_text
+from finerkit.store.location import exists, inside, place
 
 
 def as_pair(pair: Any) -> xr.Dataset:
@@ -66,27 +66,3 @@ def _refuse_rewritten(pair: xr.Dataset) -> None:
             f"The comparison {attrs['name']!r} was replaced or removed in its study since this was opened, and its "
             "evidence was not loaded. Ask fk.compare(study, ...) again."
         )
-
-
-def plain_text(data: xr.Dataset) -> xr.Dataset:
-    """Turn text read from Zarr into object arrays in memory, which compare, sort and cast as everyone is used to."""
-    text = {n: v for n, v in data.variables.items() if v.dtype.kind == "T"}
-    return data.assign({n: text_variable(v.values.astype(object), v.dims, v.attrs) for n, v in text.items()})
-
-
-def text_variable(text: np.ndarray, dims: Any = "image", attrs: Any = None) -> xr.Variable:
-    """A variable of these very objects: xarray by itself passes text through pandas, which makes every one anew."""
-    return xr.Variable(dims, text, attrs, fastpath=True)
-
-
-def typed_names(names: Any) -> list[str] | None:
-    """Names or ids from one, a list, an array, or a DataArray of them or labelled by them; None if it is neither."""
-    if isinstance(names, str):
-        return [names]
-    if isinstance(names, xr.DataArray):
-        names = names.values if names.dtype.kind in "OUT" else names[names.dims[0]].values
-    try:
-        found = list(np.atleast_1d(np.asarray(names if hasattr(names, "dtype") else list(names), object)))
-    except TypeError:
-        return None
-    return [str(n) for n in found] if all(isinstance(n, str) for n in found) else None

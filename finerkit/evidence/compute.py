@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from finerkit.store import groups as disk
-from finerkit.networks.batches import Task, compute_in_chunks
 from finerkit.evidence.contrast import cam_evidence
+from finerkit.networks.batches import Task, compute_in_chunks
 from finerkit.networks.features import feature_chunks
 from finerkit.species.similarity import head_species
+from finerkit.store import groups as disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

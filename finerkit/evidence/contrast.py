@@ -18,8 +18,9 @@ import xarray as xr
 from scipy.special import softmax
 
 from finerkit.base.names import choice, resolve
-from finerkit.evidence.comparison import as_pair, typed_names
 from finerkit.base.roles import references_of, target_of
+from finerkit.base.text import typed_names
+from finerkit.evidence.comparison import as_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

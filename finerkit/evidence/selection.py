@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 
 from finerkit.base.checks import whole
-from finerkit.photos.read import usable
 from finerkit.base.labels import usable_labels
 from finerkit.base.names import choice, resolve
-from finerkit.evidence.comparison import typed_names
+from finerkit.base.text import typed_names
+from finerkit.photos.read import usable
 from finerkit.species.similarity import MEASURES, head_species, similar_species
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm.auto import tqdm
 
+from finerkit.base.text import text_variable
 from finerkit.evidence import compute as explain
 from finerkit.networks import features
-from finerkit.store import groups as disk
 from finerkit.photos.read import warn_unusable
+from finerkit.store import groups as disk
 from finerkit.store.lock import writing
-from finerkit.evidence.comparison import text_variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

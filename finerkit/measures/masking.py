@@ -10,8 +10,8 @@ from scipy.special import softmax
 
 from finerkit.measures.definitions import DROPS, NETWORK_METRICS
 from finerkit.measures.maps import count_of, strongest_first
-from finerkit.species.similarity import head_species
 from finerkit.species.heads import Head, held_out_heads_of
+from finerkit.species.similarity import head_species
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from finerkit.networks import Model
+    from finerkit.photos.masks import Masks
     from finerkit.photos.preprocess import Preprocess
-    from finerkit.traits.place import Masks
 
 
 class Judge(NamedTuple):

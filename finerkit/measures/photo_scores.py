@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from finerkit.networks.decode_ahead import run_photos
 from finerkit.base.geometry import GridPlace
 from finerkit.base.interpolation import upsample
-from finerkit.store.photo_paths import paths_of
 from finerkit.measures.definitions import MASK_METRICS, TRAIT_METRICS
 from finerkit.measures.fills import filler
 from finerkit.measures.maps import edge_map, random_map, ranking
 from finerkit.measures.masking import masking_scores
 from finerkit.measures.places import Maps, animal_scores, trait_scores
-from finerkit.traits.place import mask_of
+from finerkit.networks.decode_ahead import run_photos
+from finerkit.photos.masks import mask_of
+from finerkit.store.photo_paths import paths_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     import xarray as xr
 
-    from finerkit.networks.decode_ahead import Batch
     from finerkit.measures.masking import Plan
     from finerkit.networks import Model
+    from finerkit.networks.decode_ahead import Batch
 
 
 def measure(

@@ -9,15 +9,16 @@ import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 
-from finerkit.networks.decode_ahead import run_photos
 from finerkit.base.provenance import origin_attrs
-from finerkit.evidence.contrast import DEFAULT_STRENGTH, chosen_references, contrast
-from finerkit.evidence.compute import plan
-from finerkit.photos.read import warn_unusable
-from finerkit.store.photo_paths import paths_of
-from finerkit.evidence.comparison import as_pair, text_variable
 from finerkit.base.roles import species_coords, target_of
+from finerkit.base.text import text_variable
+from finerkit.evidence.comparison import as_pair
+from finerkit.evidence.compute import plan
+from finerkit.evidence.contrast import DEFAULT_STRENGTH, chosen_references, contrast
+from finerkit.networks.decode_ahead import run_photos
+from finerkit.photos.read import warn_unusable
 from finerkit.store.groups import provenance
+from finerkit.store.photo_paths import paths_of
 from finerkit.store.study import study_of
 
 if TYPE_CHECKING:

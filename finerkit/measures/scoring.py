@@ -8,9 +8,12 @@ import numpy as np
 import xarray as xr
 
 from finerkit.base.checks import whole
+from finerkit.base.names import choice, resolve
 from finerkit.base.provenance import origin_attrs
+from finerkit.base.roles import species_coords, target_of
+from finerkit.base.text import typed_names
+from finerkit.evidence.comparison import as_pair
 from finerkit.evidence.contrast import chosen_references, contrast
-from finerkit.photos.read import warn_unusable
 from finerkit.measures.definitions import (
     MAPS,
     MASK_METRICS,
@@ -23,10 +26,8 @@ from finerkit.measures.definitions import (
 from finerkit.measures.fills import FILLS
 from finerkit.measures.masking import Plan, judge_of
 from finerkit.measures.photo_scores import measure
-from finerkit.base.names import choice, resolve
-from finerkit.evidence.comparison import as_pair, typed_names
 from finerkit.photos.preprocess import Preprocess
-from finerkit.base.roles import species_coords, target_of
+from finerkit.photos.read import warn_unusable
 from finerkit.store.groups import provenance
 from finerkit.store.study import study_of
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from finerkit.networks import Model
-    from finerkit.traits.place import Masks
+    from finerkit.photos.masks import Masks
 
 
 #: Which head gives the probabilities.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from finerkit.measures.scoring import score
 from finerkit.base.roles import target_of
+from finerkit.measures.scoring import score
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,9 +1,8 @@
-"""Networks: load one by name or from a torch module; it gives cell features and logits."""
+"""Load networks, cut them into features and head, and run photos through them."""
 
-from __future__ import annotations
+import lazy_loader
 
-from finerkit.networks.load import ModelUnavailableError, load_model
-from finerkit.networks.model import Model
-from finerkit.networks.split import Split
-
-__all__ = ["Model", "ModelUnavailableError", "Split", "load_model"]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={"load": ["ModelUnavailableError", "load_model"], "model": ["Model"], "split": ["Split"]},
+)

@@ -12,8 +12,8 @@ from finerkit.networks.decode_ahead import run_photos
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from finerkit.networks.decode_ahead import Batch
     from finerkit.networks import Model
+    from finerkit.networks.decode_ahead import Batch
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from finerkit.store import groups as disk
 from finerkit.networks.batches import compute
 from finerkit.networks.decode_ahead import in_order
 from finerkit.networks.features import features_task
 from finerkit.networks.of_study import class_names
+from finerkit.store import groups as disk
 
 if TYPE_CHECKING:
-    from finerkit.networks.batches import Task
     from finerkit.networks import Model
+    from finerkit.networks.batches import Task
     from finerkit.store.location import Place
 
 #: What computes and writes chunks of a study: `run_here`, or the workers of `finerkit.analysis.cluster.workers`.

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from finerkit.base.checks import whole
+from finerkit.base.names import suggestion
 from finerkit.networks.model import Model
 from finerkit.networks.split import Split
-from finerkit.base.names import suggestion
 from finerkit.photos.preprocess import Preprocess
 
 if TYPE_CHECKING:

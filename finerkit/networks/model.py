@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from finerkit.networks.split import Split, guess_layout, to_cells
 from finerkit.base.names import choice, suggestion
+from finerkit.networks.split import Split, guess_layout, to_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,8 +19,8 @@ from finerkit.networks.decode_ahead import in_order
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from finerkit.networks.decode_ahead import Result, Work
     from finerkit.networks import Model
+    from finerkit.networks.decode_ahead import Result, Work
 
 #: Copies of the network at most. They share its weights, but each has a batch in memory.
 _MOST = 32

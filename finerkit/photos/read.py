@@ -18,12 +18,12 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from finerkit._version import __version__
-from finerkit.photos.duplicates import duplicate_of, warn_duplicates
-from finerkit.photos.tables import read_table, table_entries
 from finerkit.base.labels import as_text
 from finerkit.base.names import choice, listed
-from finerkit.evidence.comparison import text_variable
+from finerkit.base.text import text_variable
 from finerkit.photos.decode import MAX_PIXELS, Look, checksum, fingerprint, look_at, quiet_pillow
+from finerkit.photos.duplicates import duplicate_of, warn_duplicates
+from finerkit.photos.tables import read_table, table_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

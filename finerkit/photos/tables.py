@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
 import unicodedata
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import pandas as pd
 
 from finerkit.base.labels import as_text
 from finerkit.base.names import suggestion
+from finerkit.base.user_columns import SIGNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,8 +36,6 @@ RESERVED = frozenset({
     "zarr.json",
 })  # fmt: skip
 
-#: With which no name of a netCDF variable begins.
-SIGNS = string.punctuation.replace("_", "")
 
 #: In bytes; with room for what is put before it.
 _LONGEST_NAME = 150

@@ -12,8 +12,8 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from finerkit.base.labels import coded
-from finerkit.species.confusion import SpeciesWarning
 from finerkit.base.names import listed
+from finerkit.species.confusion import SpeciesWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,13 +10,13 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from finerkit.store import groups as disk
-from finerkit.species.cross_validation import judgeable, split, together, warn_crowd, warn_unjudged
 from finerkit.base.labels import counted, need_two_species, positions, usable_labels
-from finerkit.species.similarity_rows import taken_for
+from finerkit.base.text import text_variable
 from finerkit.species.confusion import SpeciesWarning, count_answers, name_confused, warn_few
-from finerkit.evidence.comparison import text_variable
+from finerkit.species.cross_validation import judgeable, split, together, warn_crowd, warn_unjudged
 from finerkit.species.heads import Head, constant_features, fit_head, held_out_heads, prototypes
+from finerkit.species.similarity_rows import taken_for
+from finerkit.store import groups as disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ def trained(
     folds
         Folds of the cross-validation, stratified by species and shuffled with `seed`.
     groups
-        Columns of `images`; photos that share a value in any of them stay in one fold (see `finerkit.species.cross_validation.together`).
+        Columns of `images`; photos that share a value in any of them stay in one fold.
     seed
         Of the shuffling.
     C
@@ -190,7 +190,7 @@ def write_tables(
 
 
 def warn_indistinct(study: xr.DataTree) -> None:
-    """Name, in one `SpeciesWarning`, what a study's head cannot tell apart; see `finerkit.species.confusion.confused`."""
+    """Name, in one `SpeciesWarning`, what a study's head cannot tell apart; see `confusion.confused`."""
     table = study["species"]
     if not table.attrs["cross_validated"]:
         return

@@ -9,8 +9,8 @@ import xarray as xr
 
 from finerkit.base.checks import whole
 from finerkit.base.labels import positions
-from finerkit.species.similarity_rows import confusion_rows, cosine_rows, logit_rows, taxonomy_rows
 from finerkit.base.names import choice, resolve
+from finerkit.species.similarity_rows import confusion_rows, cosine_rows, logit_rows, taxonomy_rows
 from finerkit.store.study import UNFINISHED, as_study
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from scipy.sparse import csr_array
 from scipy.special import softmax
 
 from finerkit.base.labels import class_sums, mean, positions, usable_labels
-from finerkit.species.confusion import Answers, count_answers
 from finerkit.base.names import resolve
+from finerkit.species.confusion import Answers, count_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finerkit.store import location as places
 from finerkit.store import groups as disk
+from finerkit.store import location as places
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,9 +18,9 @@ import xarray as xr
 import zarr
 from zarr.codecs import ZstdCodec
 
-from finerkit.store import location as places
 from finerkit._version import __version__
-from finerkit.evidence.comparison import plain_text
+from finerkit.base.text import plain_text
+from finerkit.store import location as places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

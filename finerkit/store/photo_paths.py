@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from finerkit.store import location as places
-from finerkit.store import groups as disk
-from finerkit.networks.features import are_same
 from finerkit.base.geometry import GRID
-from finerkit.photos.read import PhotoWarning
-from finerkit.evidence.comparison import text_variable
+from finerkit.base.text import text_variable
+from finerkit.photos.contents import are_same
 from finerkit.photos.display import is_there
 from finerkit.photos.preprocess import Preprocess
+from finerkit.photos.read import PhotoWarning
+from finerkit.store import groups as disk
+from finerkit.store import location as places
 from finerkit.store.study import moved, photo_root
 
 if TYPE_CHECKING:

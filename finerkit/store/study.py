@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from finerkit.store import location as places
-from finerkit.store import groups as disk
-from finerkit.store.compact import former_of
-from finerkit.base.provenance import check_same_origin
 from finerkit.base.identity import Identity
-from finerkit.photos.read import PhotoWarning
-from finerkit.store.lock import writing
 from finerkit.base.names import resolve, slug
-from finerkit.evidence.comparison import plain_text, text_variable
+from finerkit.base.provenance import check_same_origin
+from finerkit.base.text import plain_text, text_variable
+from finerkit.photos.read import PhotoWarning
+from finerkit.store import groups as disk
+from finerkit.store import location as places
+from finerkit.store.compact import former_of
+from finerkit.store.lock import writing
 from finerkit.store.schema import check_groups, check_version, telling_damage
 
 if TYPE_CHECKING:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from finerkit.traits.background import test_background
 from finerkit.traits.edit import mark_background, merge, rename, split
-from finerkit.output.tables.export import label_masks, to_coco
 from finerkit.traits.find import find_traits, match_trait
 from finerkit.traits.saving import save
 from finerkit.traits.statistics import test_traits
 
 __all__ = [
     "find_traits",
-    "label_masks",
     "mark_background",
     "match_trait",
     "merge",
@@ -20,5 +18,4 @@ __all__ = [
     "split",
     "test_background",
     "test_traits",
-    "to_coco",
 ]

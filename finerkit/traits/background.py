@@ -9,18 +9,19 @@ import xarray as xr
 from scipy.stats import sem
 
 from finerkit.base.provenance import origin_attrs
-from finerkit.photos.read import usable
 from finerkit.base.roles import references_of, species_coords, target_of
+from finerkit.photos.masks import mask_of
+from finerkit.photos.read import usable
 from finerkit.species.heads import held_out_heads_of
 from finerkit.store.groups import provenance
 from finerkit.store.study import study_of
 from finerkit.traits.cells import Question, check_additive, contrasts
-from finerkit.traits.place import MARGIN, cell_places, mask_of, off_cells
+from finerkit.traits.place import MARGIN, cell_places, off_cells
 from finerkit.traits.statistics import permutation_p
 
 if TYPE_CHECKING:
     from finerkit.networks import Model
-    from finerkit.traits.place import Masks
+    from finerkit.photos.masks import Masks
 
 PLACES = ("on_animal", "off_animal")
 

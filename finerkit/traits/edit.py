@@ -14,9 +14,9 @@ import numpy as np
 import xarray as xr
 from sklearn.cluster import KMeans
 
-from finerkit.base.user_columns import columns_of
 from finerkit.base.names import fold, resolve
-from finerkit.evidence.comparison import typed_names
+from finerkit.base.text import typed_names
+from finerkit.base.user_columns import columns_of
 from finerkit.traits.regroup import as_traits, regroup
 
 if TYPE_CHECKING:

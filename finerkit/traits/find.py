@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from finerkit.store import groups as disk
 from finerkit.base.checks import whole
-from finerkit.base.user_columns import MARK, derived_name
-from finerkit.base.provenance import origin_attrs
-from finerkit.photos.tables import RESERVED
-from finerkit.photos.read import usable
-from finerkit.store.photo_paths import photo_coords
-from finerkit.store.lock import writing
 from finerkit.base.names import resolve
-from finerkit.store.location import text
+from finerkit.base.provenance import origin_attrs
 from finerkit.base.roles import references_of, species_coords, target_of
+from finerkit.base.user_columns import MARK, derived_name
+from finerkit.photos.read import usable
+from finerkit.photos.tables import RESERVED
 from finerkit.species.heads import Head
+from finerkit.store import groups as disk
+from finerkit.store.location import text
+from finerkit.store.lock import writing
+from finerkit.store.photo_paths import photo_coords
 from finerkit.store.study import study_of
 from finerkit.traits.cells import Cells, Question, check_additive, discriminative_cells
 from finerkit.traits.clusters import (
@@ -34,13 +34,14 @@ from finerkit.traits.clusters import (
     counts_clusters,
     find_space,
 )
-from finerkit.traits.place import Masks, cell_places, cell_where
+from finerkit.traits.place import cell_places, cell_where
 from finerkit.traits.regions import find_regions
 from finerkit.traits.regroup import count
 from finerkit.traits.saving import group_of, put, stored
 
 if TYPE_CHECKING:
     from finerkit.networks import Model
+    from finerkit.photos.masks import Masks
 
 
 class Fit(NamedTuple):

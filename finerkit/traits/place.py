@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
+from finerkit.photos.masks import mask_of
 from finerkit.photos.preprocess import Preprocess
 from finerkit.traits.numbers import means, own_photos
 
 if TYPE_CHECKING:
+    from finerkit.photos.masks import Masks
     from finerkit.traits.cells import Cells
-
-#: Animal masks: a function or mapping from image id to a boolean (height, width) array; None where there are none.
-Masks = Callable[[str], np.ndarray] | Mapping[str, np.ndarray] | None
 
 #: A trait is called background if more than this share of its evidence lies off the animal (or, without masks, in the
 #: outermost ring of cells).
@@ -133,20 +131,3 @@ def off_cells(mask: np.ndarray, place: np.ndarray, x: np.ndarray, y: np.ndarray)
     x0, x1 = (np.clip(np.rint(left + (x + d) * width), 0, mask.shape[1]).astype(int) for d in side)
     y0, y1 = (np.clip(np.rint(top + (y + d) * height), 0, mask.shape[0]).astype(int) for d in side)
     return total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0] == 0
-
-
-def mask_of(masks: Masks, image: str, photo: xr.Dataset) -> np.ndarray | None:
-    """The mask of one photo, checked; None where there is none."""
-    try:
-        mask = masks[image] if isinstance(masks, Mapping) else masks(image)
-    except KeyError:
-        return None
-    if mask is None:
-        return None
-    mask = np.asarray(mask).astype(bool)
-    expected = int(photo["height"]), int(photo["width"])
-    if mask.shape != expected:
-        raise ValueError(
-            f"The mask of {str(image)!r} must be (height, width) = {expected}. Got shape {mask.shape} instead."
-        )
-    return mask

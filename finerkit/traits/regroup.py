@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from finerkit.base.geometry import GRID
-from finerkit.evidence.comparison import plain_text
+from finerkit.base.text import plain_text
 from finerkit.traits.numbers import means, own_photos, trait_numbers
 from finerkit.traits.place import summarise
 from finerkit.traits.regions import find_regions

@@ -6,11 +6,11 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from finerkit.store import groups as disk
-from finerkit.store.lock import writing
 from finerkit.base.names import file_stem, slug
-from finerkit.store.location import exists, is_local, place
 from finerkit.base.roles import references_of, target_of
+from finerkit.store import groups as disk
+from finerkit.store.location import exists, is_local, place
+from finerkit.store.lock import writing
 from finerkit.traits import edit
 
 if TYPE_CHECKING:

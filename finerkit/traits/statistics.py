@@ -10,10 +10,10 @@ import pandas as pd
 from scipy.stats import permutation_test
 
 from finerkit.base.checks import whole
-from finerkit.base.user_columns import column_of
-from finerkit.base.provenance import origin_attrs
 from finerkit.base.names import resolve
+from finerkit.base.provenance import origin_attrs
 from finerkit.base.roles import target_of
+from finerkit.base.user_columns import column_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

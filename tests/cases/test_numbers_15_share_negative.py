@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from finerkit.base.wording import share
 from finerkit.base.roles import species_coords
+from finerkit.base.wording import share
 from finerkit.traits.numbers import trait_numbers
 
 

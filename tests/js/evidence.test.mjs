@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { coefficients, contrast, keepStrongest, margin, peak, referenceWeights } from "../../finerkit/widgets/static/evidence.js";
+import { coefficients, contrast, keepStrongest, margin, peak, referenceWeights } from "../../finerkit/output/widgets/static/evidence.js";
 
 test("weights of references sum to 1 and favour the strongest rival", () => {
   for (const objective of ["mean", "softmax", "official"]) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { abbreviated, cellAt, heat, labelled, level, moved, neighbours, pathUp, sizes } from "../../finerkit/widgets/static/heatmap.js";
+import { abbreviated, cellAt, heat, labelled, level, moved, neighbours, pathUp, sizes } from "../../finerkit/output/widgets/static/heatmap.js";
 
 test("neighbours come nearest first, ties by rank, without numbers not at all", () => {
   const matrix = [1, 0.5, NaN, 0.9, 0.5];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { chosen, fitted, inPolygon, lassoed, marker, nearestPoint, tally, towards } from "../../finerkit/widgets/static/lasso.js";
+import { chosen, fitted, inPolygon, lassoed, marker, nearestPoint, tally, towards } from "../../finerkit/output/widgets/static/lasso.js";
 
 const SQUARE = [[0, 0], [10, 0], [10, 10], [0, 10]];
 

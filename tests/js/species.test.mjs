@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { about, confused, numbersOf, pairWords } from "../../finerkit/widgets/static/species.js";
-import { unpackMap } from "../../finerkit/widgets/static/speciesmap.js";
+import { about, confused, numbersOf, pairWords } from "../../finerkit/output/widgets/static/species.js";
+import { unpackMap } from "../../finerkit/output/widgets/static/speciesmap.js";
 
 const sent = {
   species: ["Alba una", "Alba duo", "Nemo visus", "Rara avis"], photos: [4, 5, 0, 1], judged: [4, 4, 0, 0], right: [3, 4, 0, 0],

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { look, placed, unpack } from "../../finerkit/widgets/static/strength.js";
-import { decoded, standIn } from "../../finerkit/widgets/static/mount.js";
-import { floats, short } from "../../finerkit/widgets/static/dom.js";
+import { look, placed, unpack } from "../../finerkit/output/widgets/static/strength.js";
+import { decoded, standIn } from "../../finerkit/output/widgets/static/mount.js";
+import { floats, short } from "../../finerkit/output/widgets/static/dom.js";
 
 const view = (numbers, offset = 0) => {
   const buffer = new ArrayBuffer(offset + 4 * numbers.length);

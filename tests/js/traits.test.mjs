@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { doubts, told } from "../../finerkit/widgets/static/traits.js";
-import { fileOf, percent } from "../../finerkit/widgets/static/regions.js";
+import { doubts, told } from "../../finerkit/output/widgets/static/traits.js";
+import { fileOf, percent } from "../../finerkit/output/widgets/static/regions.js";
 
 test("edits are told in words", () => {
   assert.equal(told({ edit: "rename", trait: "trait 1", name: "eye" }), "“trait 1” renamed “eye”");

@@ -10,15 +10,15 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from finerkit.base.names import resolve
+from finerkit.base.roles import references_of, target_of
+from finerkit.base.wording import counted, join, safe, shown
 from finerkit.evidence.contrast import DEFAULT_STRENGTH
+from finerkit.measures.definitions import PER_MAP
 from finerkit.output.figures.colours import CATEGORIES
 from finerkit.output.figures.page import panels_page, settle
 from finerkit.output.figures.paper import PaperFigure
 from finerkit.output.figures.screen import facets
-from finerkit.base.wording import counted, join, safe, shown
-from finerkit.measures.definitions import PER_MAP
-from finerkit.base.names import resolve
-from finerkit.base.roles import references_of, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

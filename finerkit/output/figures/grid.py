@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from finerkit.base.wording import short
 from finerkit.evidence.contrast import DEFAULT_STRENGTH
 from finerkit.output.figures.colours import colours
 from finerkit.output.figures.page import per_line
 from finerkit.output.figures.panels import contrast_panels
 from finerkit.output.figures.paper import PaperFigure
 from finerkit.output.figures.tiles import Tile, print_tiles, screen_tiles
-from finerkit.base.wording import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from finerkit.base.checks import whole
-from finerkit.evidence.contrast import chosen_references, contrast
-from finerkit.base.wording import counted, join, shown
 from finerkit.base.geometry import GridPlace
-from finerkit.store.photo_paths import located
 from finerkit.base.names import choice, resolve
-from finerkit.evidence.comparison import as_pair, typed_names
-from finerkit.photos.display import display_photo
 from finerkit.base.roles import target_of
+from finerkit.base.text import typed_names
+from finerkit.base.wording import counted, join, shown
+from finerkit.evidence.comparison import as_pair
+from finerkit.evidence.contrast import chosen_references, contrast
 from finerkit.output.tables.frames import evidence_table
+from finerkit.photos.display import display_photo
+from finerkit.store.photo_paths import located
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,14 +11,14 @@ import numpy as np
 import plotly.graph_objects as go
 from matplotlib.cbook import boxplot_stats
 
+from finerkit.base.names import resolve
+from finerkit.base.roles import references_of, target_of
 from finerkit.base.user_columns import column_of, columns_of
+from finerkit.base.wording import counted, join, probability, safe, short, shown
 from finerkit.output.figures.colours import CATEGORIES
 from finerkit.output.figures.page import panels_page, settle, text_width
 from finerkit.output.figures.paper import PaperFigure
 from finerkit.output.figures.screen import facets
-from finerkit.base.wording import counted, join, probability, safe, short, shown
-from finerkit.base.names import resolve
-from finerkit.base.roles import references_of, target_of
 from finerkit.output.tables.frames import phenotype_table
 from finerkit.traits import test_traits
 

@@ -13,12 +13,12 @@ import plotly.graph_objects as go
 from matplotlib.figure import Figure
 from plotly.subplots import make_subplots
 
+from finerkit.base.names import choice, resolve
+from finerkit.base.wording import counted, fixed, join, safe, shown
 from finerkit.output.figures.colours import for_plotly, ink_on
 from finerkit.output.figures.page import text_width, wrap
 from finerkit.output.figures.paper import PaperFigure
 from finerkit.output.figures.screen import look
-from finerkit.base.wording import counted, fixed, join, safe, shown
-from finerkit.base.names import choice, resolve
 from finerkit.species.similarity import MEASURES, head_species, similarity_rows
 from finerkit.species.tree import similarity_tree
 from finerkit.store.study import as_study

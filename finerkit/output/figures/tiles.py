@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 from matplotlib.colors import ListedColormap
 from plotly.subplots import make_subplots
 
+from finerkit.base.wording import safe
 from finerkit.output.figures.colours import for_plotly
 from finerkit.output.figures.page import colour_bar, page, settle, wrap
 from finerkit.output.figures.screen import look
-from finerkit.base.wording import safe
 from finerkit.photos.display import data_url, encoded
 
 if TYPE_CHECKING:

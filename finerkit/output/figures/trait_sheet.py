@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from finerkit.base.checks import whole
+from finerkit.base.roles import references_of, target_of
+from finerkit.base.wording import counted, join, share, shown
 from finerkit.output.figures.page import page, per_line, settle, wrap
 from finerkit.output.figures.paper import PrintFigure
-from finerkit.base.wording import counted, join, share, shown
-from finerkit.store.photo_paths import located
 from finerkit.photos.display import display_crop
-from finerkit.base.roles import references_of, target_of
+from finerkit.store.photo_paths import located
 from finerkit.store.study import with_paths
 from finerkit.traits.crops import around, exemplar_regions
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from finerkit.output.guide.species import with_files
-from finerkit.photos.read import PhotoWarning
-from finerkit.photos.display import data_url
 from finerkit.output.widgets.page import embedded
 from finerkit.output.widgets.strength import StrengthExplorer
+from finerkit.photos.display import data_url
+from finerkit.photos.read import PhotoWarning
 
 if TYPE_CHECKING:
     from finerkit.output.guide.topic import Topic

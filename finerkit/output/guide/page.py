@@ -12,12 +12,12 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from finerkit._version import __version__
+from finerkit.base.identity import Identity
 from finerkit.base.wording import counted, fixed, share, shown
 from finerkit.output.guide.explorer import strength_explorer
 from finerkit.output.guide.scores import score_table
 from finerkit.output.guide.species import plates
 from finerkit.output.guide.traits import trait_cards
-from finerkit.base.identity import Identity
 from finerkit.output.widgets.modules import style
 from finerkit.output.widgets.page import policy, scripts
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from finerkit.photos.display import data_url, display_crop, encoded, is_there
 from finerkit.output.widgets.exemplars import exemplars
+from finerkit.photos.display import data_url, display_crop, encoded, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,12 +8,13 @@ import numpy as np
 import xarray as xr
 
 from finerkit.base.provenance import check_same_origin
-from finerkit.evidence.contrast import DEFAULT_STRENGTH
-from finerkit.store.photo_paths import located
-from finerkit.evidence.comparison import as_pair, plain_text
 from finerkit.base.roles import references_of, target_of
-from finerkit.store.study import as_study, study_of
+from finerkit.base.text import plain_text
+from finerkit.evidence.comparison import as_pair
+from finerkit.evidence.contrast import DEFAULT_STRENGTH
 from finerkit.output.tables.frames import evidence_table
+from finerkit.store.photo_paths import located
+from finerkit.store.study import as_study, study_of
 
 
 class Topic(NamedTuple):

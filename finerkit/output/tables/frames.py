@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from finerkit.base.user_columns import columns_of
 from finerkit.base.provenance import origin_attrs
-from finerkit.evidence.contrast import contrast, reference_weights
-from finerkit.evidence.comparison import as_pair, plain_text
 from finerkit.base.roles import target_of
+from finerkit.base.text import plain_text
+from finerkit.base.user_columns import columns_of
+from finerkit.evidence.comparison import as_pair
+from finerkit.evidence.contrast import contrast, reference_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,8 +13,8 @@ import numpy as np
 import traitlets as t
 from PIL import Image
 
-from finerkit.output.figures.colours import DIVERGING, SEQUENTIAL, colours
 from finerkit.base.names import resolve
+from finerkit.output.figures.colours import DIVERGING, SEQUENTIAL, colours
 from finerkit.output.widgets.modules import module, style
 
 if TYPE_CHECKING:

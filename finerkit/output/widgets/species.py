@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import traitlets as t
 
+from finerkit.base.text import typed_names
 from finerkit.evidence.compare import compare
 from finerkit.output.figures.colours import SEQUENTIAL
-from finerkit.species.similarity_rows import taken_for
-from finerkit.store.photo_paths import warn_gone
-from finerkit.evidence.comparison import typed_names
-from finerkit.photos.display import gone
-from finerkit.species.similarity import MEASURES, head_species, similar_species, similarity_rows
-from finerkit.species.tree import SimilarityTree, similarity_tree
-from finerkit.store.study import as_study
 from finerkit.output.widgets.base import Explorer, known, one_of, tables
 from finerkit.output.widgets.exemplars import Exemplar, exemplars
 from finerkit.output.widgets.photos import jpeg
+from finerkit.photos.display import gone
+from finerkit.species.similarity import MEASURES, head_species, similar_species, similarity_rows
+from finerkit.species.similarity_rows import taken_for
+from finerkit.species.tree import SimilarityTree, similarity_tree
+from finerkit.store.photo_paths import warn_gone
+from finerkit.store.study import as_study
 
 if TYPE_CHECKING:
     import xarray as xr

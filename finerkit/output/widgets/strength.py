@@ -8,16 +8,17 @@ import ipywidgets
 import numpy as np
 import traitlets as t
 
+from finerkit.base.geometry import GRID
+from finerkit.base.roles import references_of, target_of
+from finerkit.base.text import typed_names
+from finerkit.base.wording import shown
+from finerkit.evidence.comparison import as_pair
 from finerkit.evidence.contrast import DEFAULT_STRENGTH, OBJECTIVES, contrast, reference_weights
 from finerkit.output.figures.colours import DIVERGING, SEQUENTIAL
-from finerkit.base.wording import shown
-from finerkit.base.geometry import GRID
-from finerkit.store.photo_paths import located
-from finerkit.evidence.comparison import as_pair, typed_names
-from finerkit.photos.display import gone
-from finerkit.base.roles import references_of, target_of
 from finerkit.output.widgets.base import Explorer, known, number, one_of, tables
 from finerkit.output.widgets.photos import LARGEST, jpeg
+from finerkit.photos.display import gone
+from finerkit.store.photo_paths import located
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

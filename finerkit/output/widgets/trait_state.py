@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from finerkit.output.figures.colours import CATEGORIES
-from finerkit.store.photo_paths import located
-from finerkit.photos.display import gone
 from finerkit.base.roles import references_of, target_of
+from finerkit.output.figures.colours import CATEGORIES
+from finerkit.output.widgets.photos import LARGEST, crop_jpeg, jpeg
+from finerkit.photos.display import gone
+from finerkit.store.photo_paths import located
 from finerkit.traits.crops import around, exemplar_regions
 from finerkit.traits.edit import names_of
-from finerkit.output.widgets.photos import LARGEST, crop_jpeg, jpeg
 
 if TYPE_CHECKING:
     import xarray as xr

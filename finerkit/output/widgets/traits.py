@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import traitlets as t
 
-from finerkit.base.wording import shown
 from finerkit.base.roles import references_of, target_of
+from finerkit.base.wording import shown
+from finerkit.output.widgets.base import Explorer, known, one_of
+from finerkit.output.widgets.projection import PROJECTIONS, available, follow, project
+from finerkit.output.widgets.trait_state import Photos, colour, crop, enlarged, matrix, points, row
 from finerkit.store.study import with_paths
 from finerkit.traits import edit
 from finerkit.traits.regroup import as_traits
 from finerkit.traits.saving import group_of, save, store_path, synced
-from finerkit.output.widgets.base import Explorer, known, one_of
-from finerkit.output.widgets.projection import PROJECTIONS, available, follow, project
-from finerkit.output.widgets.trait_state import Photos, colour, crop, enlarged, matrix, points, row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,0 +1,1 @@
+"""Fit the species head, cross-validate it, and say which species look alike."""
