@@ -207,7 +207,7 @@ def test_one_client_writes_at_a_time(images, model, client, tmp_path, monkeypatc
 
     monkeypatch.setattr(lock, "PATIENCE", 0.1)
     hold = (
-        "import sys; from pathlib import Path; from finerkit import lock\n"
+        "import sys; from pathlib import Path; from finerkit.store import lock\n"
         "with lock.writing(Path(sys.argv[1])):\n    print('held', flush=True); input()"
     )
     command = [sys.executable, "-c", hold, tmp_path / "s.zarr"]

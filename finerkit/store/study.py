@@ -94,7 +94,7 @@ def mend(path: Place) -> None:
     if places.is_local(path) and not path.exists() and former_of(path).exists():
         with writing(path), suppress(OSError):  # another process may have done it meanwhile
             former_of(path).rename(path)
-    if disk.read_root(path).get("replacing"):
+    if places.exists(path) and disk.read_root(path).get("replacing"):
         with suppress(OSError), writing(path):  # read-only, or another process is at it
             disk.finish_replacing(path)
 
