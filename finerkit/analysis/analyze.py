@@ -179,7 +179,6 @@ def analyze(
     with writing(job.path):
         if not _is_ours(job, overwrite):
             _begin(job, keep_features)
-        disk.finish_replacing(job.path)
         study = _completed(job, overwrite)
         if compact:
             compacted(job.path)

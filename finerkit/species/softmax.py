@@ -60,11 +60,12 @@ def fit_softmax(Z: np.ndarray, classes: np.ndarray, C: float) -> tuple[np.ndarra
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weight, bias = weights(flat)
+        across, shifted = weight.T.astype(kind), bias.astype(kind)
         total, slope, rise = (weight**2).sum() / (2 * C), weight / C, np.zeros(species)
         for start in range(0, photos, step):
             z = Z[start : start + step]
             own = np.arange(len(z)), classes[start : start + step]
-            log_p = _log_softmax(z @ weight.T.astype(kind) + bias.astype(kind))
+            log_p = _log_softmax(z @ across + shifted)
             total -= log_p[own].sum(dtype=np.float64)
             error = np.exp(log_p, out=log_p)
             error[own] -= 1

@@ -90,13 +90,10 @@ def open_study(store: str | os.PathLike[str], *, photos: str | os.PathLike[str] 
 
 
 def mend(path: Place) -> None:
-    """Finish what was killed in the moment when something new was to take its place: a compacted study, or traits."""
+    """Bring back a study whose compaction was killed in the moment when the new form was to take its place."""
     if places.is_local(path) and not path.exists() and former_of(path).exists():
         with writing(path), suppress(OSError):  # another process may have done it meanwhile
             former_of(path).rename(path)
-    if places.exists(path) and disk.read_root(path).get("replacing"):
-        with suppress(OSError), writing(path):  # read-only, or another process is at it
-            disk.finish_replacing(path)
 
 
 def open_place(
@@ -105,6 +102,9 @@ def open_place(
     """Open the study at a place; see `open_study`. `table` is its ``/images``, where they have been read just now."""
     attrs = disk.read_root(path)
     check_version(path, attrs, disk.SCHEMA_VERSION)
+    if attrs.get("replacing"):  # traits, whose saving was killed
+        with suppress(OSError), writing(path):  # read-only, or another process is at it
+            disk.finish_replacing(path)
     with disk.quiet(), telling_damage(path):
         where = places.zarr_store(path)
         options = disk.LAZY | {"consolidated": True}
