@@ -79,6 +79,15 @@ def _folder(paths: list[str]) -> str:
         return folders[0]
 
 
+def cell_places(study: xr.DataTree, photos: xr.Dataset, grid: tuple[int, int] | None = None) -> np.ndarray:
+    """Where each photo's grid lies (image, 4): left, top, cell width and height, in pixels of the upright original.
+
+    `grid`, rows and columns, is by default that of the study.
+    """
+    fitted = Preprocess.from_attrs(study.attrs)
+    return np.stack(fitted.placement(photos["width"].values, photos["height"].values, grid or study.finerkit.grid), 1)
+
+
 def photo_coords(study: xr.DataTree, photos: xr.Dataset, grid: tuple[int, int]) -> dict[str, Any]:
     """Return what a comparison, or traits, know of their photos, as coordinates along ``image``.
 
@@ -97,7 +106,7 @@ def photo_coords(study: xr.DataTree, photos: xr.Dataset, grid: tuple[int, int]) 
         ``image``, ``true_species``, ``path``, ``width`` and ``height``, ``row`` (in the study's store) and where the
         grid lies (`finerkit.base.geometry.GRID`).
     """
-    placed = Preprocess.from_attrs(study.attrs).placement(photos["width"].values, photos["height"].values, grid)
+    placed = cell_places(study, photos, grid).T
     rows = np.full(photos.sizes["image"], -1)
     if are_same(study, photos):
         rows = study["images"].to_dataset()["row"].sel(image=photos["image"].values).values

@@ -14,9 +14,10 @@ from finerkit.photos.masks import mask_of
 from finerkit.photos.read import usable
 from finerkit.species.heads import held_out_heads_of
 from finerkit.store.groups import provenance
+from finerkit.store.photo_paths import cell_places
 from finerkit.store.study import study_of
 from finerkit.traits.cells import Question, check_additive, contrasts
-from finerkit.traits.place import MARGIN, cell_places, off_cells
+from finerkit.traits.place import MARGIN, off_cells
 from finerkit.traits.statistics import permutation_p
 
 if TYPE_CHECKING:

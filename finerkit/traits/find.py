@@ -21,7 +21,7 @@ from finerkit.species.heads import Head
 from finerkit.store import groups as disk
 from finerkit.store.location import text
 from finerkit.store.lock import writing
-from finerkit.store.photo_paths import photo_coords
+from finerkit.store.photo_paths import cell_places, photo_coords
 from finerkit.store.study import study_of
 from finerkit.traits.cells import Cells, Question, check_additive, discriminative_cells
 from finerkit.traits.clusters import (
@@ -34,7 +34,7 @@ from finerkit.traits.clusters import (
     counts_clusters,
     find_space,
 )
-from finerkit.traits.place import cell_places, cell_where
+from finerkit.traits.place import cell_where
 from finerkit.traits.regions import find_regions
 from finerkit.traits.regroup import count
 from finerkit.traits.saving import group_of, put, stored

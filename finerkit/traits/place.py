@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from finerkit.photos.masks import mask_of
-from finerkit.photos.preprocess import Preprocess
 from finerkit.traits.numbers import means, own_photos
 
 if TYPE_CHECKING:
@@ -105,12 +104,6 @@ def summarise(photos: xr.Dataset, label: np.ndarray, n_traits: int) -> xr.Datase
     }
     data = xr.Dataset({name: ("trait", value, {"comment": text}) for name, (value, text) in comments.items()})
     return data.assign(background=("trait", np.where(np.isnan(off), border, off) > BACKGROUND))
-
-
-def cell_places(study: xr.DataTree, photos: xr.Dataset) -> np.ndarray:
-    """Where each photo's grid lies (image, 4): left, top, cell width and height, in pixels of the upright original."""
-    fitted = Preprocess.from_attrs(study.attrs)
-    return np.stack(fitted.placement(photos["width"].values, photos["height"].values, study.finerkit.grid), 1)
 
 
 def off_cells(mask: np.ndarray, place: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
